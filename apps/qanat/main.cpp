@@ -259,7 +259,9 @@ class CommandLine {
       command->add_option("--rekey-after", terminal_call_.rekey_after_s, "seconds until the running call takes another key; 0: never")->check(rekey_range());
       if (placing) {
         command->add_option("--number", terminal_call_.callee_number, "number to call")->required();
-        command->add_option("--port", terminal_call_.callee_port, "SIP port of the called terminal on the loopback interface")->required();
+        command->add_option("--port", terminal_call_.callee_port, "SIP port of the called terminal on the loopback interface")
+            ->required()
+            ->check(CLI::Range(1, 65535));
         command->add_option("--capture", terminal_call_.capture, "pcapng file to write");
       }
       on(command, [this, placing] { return placing ? terminal_place(terminal_call_) : terminal_answer(terminal_call_); });

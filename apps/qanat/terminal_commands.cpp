@@ -6,6 +6,7 @@
 
 #include "commands.hpp"
 #include "medium_commands.hpp"
+#include "node/subscriber.hpp"
 #include "opened_terminal.hpp"
 #include "terminal/medium_process.hpp"
 #include "terminal/process.hpp"
@@ -101,8 +102,11 @@ int terminal_medium(const std::filesystem::path& config) {
 
 int terminal_charge(const std::filesystem::path& config, const TerminalCharge& wanted) {
   const auto result = [&]() -> Result<wire::Json> {
+    const terminal::WantedKeys counts{wanted.authentication, wanted.call, wanted.distribution};
+    if (counts == terminal::WantedKeys{})
+      return fail(ErrorCode::invalid_argument, "terminal charge: no key is asked for: give --call, --authentication or --distribution 1 or more");
     ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
-    return terminal::charge_medium(*opened.node, opened.settings, {wanted.authentication, wanted.call, wanted.distribution});
+    return terminal::charge_medium(*opened.node, opened.settings, counts);
   }();
   return finish(result);
 }
@@ -117,9 +121,11 @@ int terminal_load_charge(const std::filesystem::path& config, const std::filesys
 
 int terminal_place(const TerminalCall& call) {
   const auto result = [&]() -> Result<wire::Json> {
+    auto callee = node::parse_number(call.callee_number);
+    if (!callee) return fail_in("--number " + call.callee_number, callee.error());
     ASSIGN_OR_RETURN(OpenedTerminal opened, open_terminal(call.config));
     set_options(opened.settings, call);
-    const terminal::CallPlan plan{.callee = Number(call.callee_number),
+    const terminal::CallPlan plan{.callee = *std::move(callee),
                                   .callee_sip = {.host = "127.0.0.1", .port = call.callee_port},
                                   .sound = sound_of(call),
                                   .event = print_line};

@@ -74,7 +74,9 @@ Result<AxInitiator> AxInitiator::start(const AxParty& party, AxSession session, 
 
 Result<AxInitiator::Finished> AxInitiator::finish(ByteView ax2_envelope) {
   if (std::exchange(over_, true)) return out_of_turn("AX2");
-  const Secret early = std::move(early_);  // gone when this returns, however it ends
+  // Gone when this returns, however it ends.
+  const Secret early = std::move(early_);
+  const std::optional<crypto::Decapsulator> ephemeral = std::exchange(ephemeral_, std::nullopt);
   const AxParty& party = party_;
   const crypto::Suite& suite = party.suite;
   ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(ax2_envelope));
@@ -82,7 +84,7 @@ Result<AxInitiator::Finished> AxInitiator::finish(ByteView ax2_envelope) {
   ASSIGN_OR_RETURN(const Bytes before, wire::octets_before_sealed(suite, party.policy_epoch, answer.message));
   const Bytes th2 = wire::th2_of(suite, ax1_, before);
   ASSIGN_OR_RETURN(const crypto::SharedSecrets secrets,
-                   ephemeral_.decapsulate(crypto::KemForm::to_ephemeral, answer.message.ct_classical, answer.message.ct_ml_kem));
+                   ephemeral->decapsulate(crypto::KemForm::to_ephemeral, answer.message.ct_classical, answer.message.ct_ml_kem));
   const Secret handshake = wire::ax_handshake_secret(suite, early, secrets.classical, secrets.ml_kem);
 
   const wire::SealingKey responder_key = wire::ax_responder_key(suite, handshake, th2);
@@ -102,35 +104,38 @@ Result<AxInitiator::Finished> AxInitiator::finish(ByteView ax2_envelope) {
 }
 
 Result<Bytes> AxResponder::answer(ByteView ax1_envelope) {
-  if (state_ != State::awaits_ax1) {
-    state_ = State::over;
+  const Secret wk = std::move(wk_);  // gone when this returns, however it ends
+  if (std::exchange(state_, State::over) != State::awaits_ax1) {  // over, until all of it has held
+    handshake_ = Secret();
     return out_of_turn("AX1");
   }
-  state_ = State::over;  // until all of it has held
   const AxParty& party = party_;
   ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(ax1_envelope));
   ASSIGN_OR_RETURN(const auto opening, read<wire::Ax1>(party, envelope));
   const wire::Ax1& said = opening.message;
-  TRY(wire::verify_ax1(opening, wk_));
+  TRY(wire::verify_ax1(opening, wk));
   if (said.sid_wk != session_.sid_wk || said.sid_call != session_.sid_call || said.num_call != session_.caller || said.num_called != session_.called) {
     return fail(ErrorCode::denied, "AX1: is for another call");
   }
   ASSIGN_OR_RETURN(peer_, check_certificates(party, session_, session_.caller, envelope));
   if (said.fps != peer_->fps) return fail(ErrorCode::denied, "AX1: names other certificates than the ones shown");
-  auto answer = make_answer(opening);
-  if (answer) state_ = State::awaits_ax3;
+  auto answer = make_answer(opening, wk);
+  if (answer) {
+    state_ = State::awaits_ax3;
+  } else {
+    handshake_ = Secret();
+  }
   return answer;
 }
 
-Result<Bytes> AxResponder::make_answer(const wire::Framed<wire::Ax1>& opening) {
+Result<Bytes> AxResponder::make_answer(const wire::Framed<wire::Ax1>& opening, const Secret& wk) {
   const AxParty& party = party_;
   const crypto::Suite& suite = party.suite;
   ASSIGN_OR_RETURN(const crypto::Encapsulation made, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, opening.message.ephemeral, party.rng));
   wire::Ax2 message{.nonce_r = party.rng.bytes(wire::nonce_size), .ct_classical = made.ct_classical, .ct_ml_kem = made.ct_ml_kem, .sealed = {}};
   ASSIGN_OR_RETURN(const Bytes before, wire::octets_before_sealed(suite, party.policy_epoch, message));
   const Bytes th2 = wire::th2_of(suite, opening.octets, before);
-  handshake_ = wire::ax_handshake_secret(suite, wire::ax_early_secret(suite, wk_), made.ss_classical, made.ss_ml_kem);
-  wk_ = Secret();
+  handshake_ = wire::ax_handshake_secret(suite, wire::ax_early_secret(suite, wk), made.ss_classical, made.ss_ml_kem);
   ASSIGN_OR_RETURN(message.sealed, sealed_proof(party, MessageType::ax2, wire::ax_responder_key(suite, handshake_, th2), th2, th2));
   th3_ = wire::th3_of(suite, th2, message.sealed);
   ASSIGN_OR_RETURN(auto framed, wire::frame(suite, party.policy_epoch, message));
@@ -140,6 +145,7 @@ Result<Bytes> AxResponder::make_answer(const wire::Framed<wire::Ax1>& opening) {
 Result<AxKeys> AxResponder::finish(ByteView ax3_envelope) {
   const State before = std::exchange(state_, State::over);
   const Secret handshake = std::move(handshake_);
+  wk_ = Secret();
   if (before != State::awaits_ax3) return out_of_turn("AX3");
   const AxParty& party = party_;
   const crypto::Suite& suite = party.suite;

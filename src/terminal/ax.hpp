@@ -63,6 +63,8 @@ class AxInitiator {
   };
   /// Takes AX2; once. denied if anything in it does not hold.
   Result<Finished> finish(ByteView ax2_envelope);
+  /// Not after finish(), however it ended: the machine may live as long as its call.
+  [[nodiscard]] bool holds_secrets() const noexcept { return !early_.empty() || ephemeral_.has_value(); }
 
  private:
   AxInitiator(const AxParty& party, AxSession session, Secret early, crypto::Decapsulator ephemeral)
@@ -71,7 +73,7 @@ class AxInitiator {
   std::reference_wrapper<const AxParty> party_;
   AxSession session_;
   Secret early_;
-  crypto::Decapsulator ephemeral_;
+  std::optional<crypto::Decapsulator> ephemeral_;
   Bytes ax1_;  // as it was sent
   Bytes opening_;
   bool over_ = false;
@@ -86,10 +88,12 @@ class AxResponder {
   Result<Bytes> answer(ByteView ax1_envelope);
   /// Takes AX3; once.
   Result<AxKeys> finish(ByteView ax3_envelope);
+  /// Not after finish(), however it ended, nor after an answer() that failed.
+  [[nodiscard]] bool holds_secrets() const noexcept { return !wk_.empty() || !handshake_.empty(); }
 
  private:
   enum class State : std::uint8_t { awaits_ax1, awaits_ax3, over };
-  Result<Bytes> make_answer(const wire::Framed<wire::Ax1>& opening);
+  Result<Bytes> make_answer(const wire::Framed<wire::Ax1>& opening, const Secret& wk);
 
   std::reference_wrapper<const AxParty> party_;
   AxSession session_;

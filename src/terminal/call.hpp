@@ -176,6 +176,7 @@ class Call {
   void on_fetched(Fetched fetched);
   Result<void> start_exchange(WorkingKey key);
   void on_next_ax(ByteView datagram);
+  void on_refused_ax(ByteView datagram);
   void run_step(std::optional<Bytes> message);
   void on_stepped(Stepped stepped);
   Result<void> take_step(AxStep step);
@@ -222,6 +223,7 @@ class Call {
   RekeyPlan plan_;
   std::optional<NextKey> next_;
   std::optional<SidWk> refused_;    // the last session that came to nothing
+  Time refuse_again_{};             // from when on that is said to who goes on with it
   std::atomic<bool> fetching_ = false;  // the key thread has work
   std::atomic<bool> stepping_ = false;  // the Ax thread has work
   std::optional<Time> peer_done_;  // when the other end said that it has said everything

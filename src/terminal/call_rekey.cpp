@@ -5,6 +5,14 @@
 #include <algorithm>
 
 namespace qanat::terminal {
+namespace {
+
+constexpr std::chrono::milliseconds refuse_again_after{100};  // the fragments of one message get one answer
+
+// The caller repeats AX1 for ax_give_up, the callee AX2; before that there is time for a key from the KMS at either end.
+static_assert(RekeyRules{}.attempt_max > 2 * ax_give_up);
+
+}  // namespace
 
 void Call::heard(const net::Datagram& datagram, KeyEpochs::Stream stream) {
   const Time now = std::chrono::steady_clock::now();
@@ -54,14 +62,18 @@ void Call::begin_next(Time now) {
 
 void Call::start_next(const SidWk& sid_wk) {
   const AxEnd end = role_ == wire::Role::caller ? AxEnd::initiator : AxEnd::responder;
-  next_.emplace(NextKey{.sid_wk = sid_wk, .carrier = AxCarrier(end, sid_wk), .epoch = {}});
+  next_.emplace(NextKey{.sid_wk = sid_wk, .carrier = AxCarrier(end, sid_wk), .epoch = {}, .begun = std::chrono::steady_clock::now()});
   report("rekey", "a key to follow is applied for, session " + sid_wk.hex());
   fetch_key(sid_wk);
 }
 
 void Call::tick_next(Time now) {
   send_all(next_->carrier.tick(now));
-  if (role_ == wire::Role::callee) return;  // the caller repeats, and tells when it gives up
+  if (role_ == wire::Role::callee) {
+    // The caller repeats, and tells when it gives up; but that may be lost, and then nothing more comes.
+    if (now >= next_->begun + settings_.rekey.attempt_max) next_failed("the other end does not go on with it");
+    return;
+  }
   if (!next_->answered && now >= next_->say_again) {
     say_rekey(RekeyWord::begins, next_->sid_wk);
     next_->say_again = now + next_->say_interval;
@@ -93,7 +105,9 @@ void Call::on_rekey_word(const MediaControl::Rekeying& said) {
     case RekeyWord::wanted: {
       const Time now = std::chrono::steady_clock::now();
       const bool busy = next_ || epochs_->overlaps() || fetching_ || stepping_;
-      if (caller && !busy && said.sid_wk == epochs_->in_force() && plan_.follows_wish(now)) begin_next(now);
+      if (!caller || busy || said.sid_wk != epochs_->in_force() || !plan_.follows_wish(now)) break;
+      plan_.wish_followed();
+      begin_next(now);
       break;
     }
   }
@@ -162,6 +176,14 @@ void Call::on_next_ax(ByteView datagram) {
   }
 }
 
+// Who goes on with a session that came to nothing here has not heard so.
+void Call::on_refused_ax(ByteView datagram) {
+  const Time now = std::chrono::steady_clock::now();
+  if (phase_ != Phase::talking || !refused_ || now < refuse_again_ || !parse_fragment(datagram, *refused_)) return;
+  say_rekey(RekeyWord::refused, *refused_);
+  refuse_again_ = now + refuse_again_after;
+}
+
 void Call::run_step(std::optional<Bytes> message) {
   stepping_ = true;
   ax_thread_ = std::jthread([this, exchange = next_->exchange, sid_wk = next_->sid_wk, message = std::move(message)] {
@@ -224,6 +246,7 @@ void Call::next_failed(const std::string& why) {
 void Call::drop_next(const std::string& why) {
   epochs_->release();
   refused_ = next_->sid_wk;
+  refuse_again_ = std::chrono::steady_clock::now() + refuse_again_after;
   key_thread_.request_stop();
   next_.reset();
   plan_.failed(std::chrono::steady_clock::now(), why);

@@ -137,6 +137,7 @@ void Call::on_media(const net::Datagram& datagram) {
 void Call::on_ax(ByteView datagram) {
   if (!carrier_) return;
   if (next_) on_next_ax(datagram);
+  on_refused_ax(datagram);
   switch (carrier_->receive(datagram)) {
     case AxCarrier::Arrival::ignored:
     case AxCarrier::Arrival::fragment: break;

@@ -105,21 +105,24 @@ Result<Charging::Outcome> Charging::charge(const WantedKeys& wanted, Deadline de
     std::uint16_t& count = within[wire::index_of(set)];
     count = static_cast<std::uint16_t>(std::min<std::uint32_t>(count, parts_.medium.room(set)));
   }
+  ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));  // before a key leaves the medium for it
   std::optional<TakenKey> distribution;
   if (parts_.medium.state() == MediumState::active && within != WantedKeys{}) {
     ASSIGN_OR_RETURN(distribution, parts_.medium.take(wire::KeySet::distribution));
   }
-  return ask(within, std::move(distribution), deadline);
+  return ask(*kms, within, std::move(distribution), deadline);
 }
 
-Result<Charging::Outcome> Charging::obey(Deadline deadline) { return ask(WantedKeys{}, std::nullopt, deadline); }
-
-Result<Charging::Outcome> Charging::ask(const WantedKeys& wanted, std::optional<TakenKey> distribution, Deadline deadline) {
+Result<Charging::Outcome> Charging::obey(Deadline deadline) {
   ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));
+  return ask(*kms, WantedKeys{}, std::nullopt, deadline);
+}
+
+Result<Charging::Outcome> Charging::ask(const node::Sender& kms, const WantedKeys& wanted, std::optional<TakenKey> distribution, Deadline deadline) {
   ASSIGN_OR_RETURN(const ChargeAsking asking,
                    ChargeAsking::make(parts_.applicant, parts_.medium.id(), wanted, std::move(distribution), parts_.clock.now_ms(), parts_.rng));
   ASSIGN_OR_RETURN(const Bytes octets, parts_.send(points::Endpoint::km1_charge, asking.octets(), deadline));
-  ASSIGN_OR_RETURN(const ChargeAsking::Answer answer, asking.judge(octets, *kms, parts_.clock.now_ms()));
+  ASSIGN_OR_RETURN(const ChargeAsking::Answer answer, asking.judge(octets, kms, parts_.clock.now_ms()));
   Outcome out{.order = answer.order, .charged = std::nullopt, .origin = std::nullopt, .keys = {}};
   switch (answer.order) {
     case wire::MediumOrder::none:

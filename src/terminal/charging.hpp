@@ -64,7 +64,7 @@ class Charging {
   Result<Outcome> obey(Deadline deadline);
 
  private:
-  Result<Outcome> ask(const WantedKeys& wanted, std::optional<TakenKey> distribution, Deadline deadline);
+  Result<Outcome> ask(const node::Sender& kms, const WantedKeys& wanted, std::optional<TakenKey> distribution, Deadline deadline);
   Result<void> send_receipts(Deadline deadline);
 
   Parts parts_;

@@ -38,13 +38,7 @@ Result<wire::Json> run_group(node::Node& node, const TerminalSettings& settings,
   node.start_reporting();
   const Deadline deadline = Deadline::after(group_order_max);
   const std::shared_ptr<const node::MessageSigner> signer = node.signer();
-  const Applicant applicant{.suite = node.suite(),
-                            .policy_epoch = node.settings().policy_epoch,
-                            .uid = settings.uid,
-                            .kms = ElementName(settings.kms),
-                            .signer = *signer,
-                            .encryption = *loaded.encryption,
-                            .min_assurance = settings.min_assurance};
+  const Applicant applicant = applicant_of(node, settings, loaded, *signer);
   KmsLink link(node, settings, loaded);
   const SendToKms send = [&link](points::Endpoint endpoint, ByteView message, Deadline until) { return link.send(endpoint, message, until); };
   const CheckKms check_kms = [&link](Deadline until) { return link.check(until); };

@@ -1,5 +1,6 @@
 #include "terminal/key_client.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 
 #include "node/log.hpp"
@@ -9,7 +10,9 @@ namespace {
 
 constexpr std::chrono::milliseconds retry_first{100};
 constexpr std::chrono::milliseconds retry_longest{800};
-constexpr int symmetric_attempts_max = 3;  // each spends a key of the authentication set
+constexpr int symmetric_attempts_max = 3;  // each spends a key of the authentication set, and one of the call set
+constexpr int charged_applications_max = 1 + symmetric_attempts_max;  // each spends one of the call set: the KMS's want of keys is not to empty it
+constexpr std::chrono::milliseconds charged_retry_first{400};  // there are few of these: they are further apart
 
 /// Worth another application: the KMS (or something behind it) had nothing to give just now.
 bool may_pass(ErrorCode code) {
@@ -43,13 +46,13 @@ void pause(std::chrono::milliseconds span, const std::stop_token& stop) {
 
 Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) {
   parts_.observe({.event = "session", .step = {}, .what = wanted.sid_wk.hex(), .ms = {}});
-  unanswered_.reset();
+  Fetching fetching{.wanted = wanted, .deadline = deadline};
   std::optional<Error> first;
   Proof proof = Proof::certificates;
   int symmetric_attempts = 0;
   for (auto wait = retry_first;; wait = std::min(2 * wait, retry_longest)) {
-    const bool same_octets = unanswered_.has_value();
-    auto key = attempt(wanted, proof, deadline);
+    const bool same_octets = fetching.unanswered.has_value();
+    auto key = attempt(fetching, proof);
     if (key) return key;
     if (!first) first = key.error();
     // That the first answer is merely lost is tried before a key of the authentication set is spent.
@@ -57,9 +60,13 @@ Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, 
     proof = unchecked ? Proof::and_charged_key : Proof::certificates;
     if (unchecked) {
       ++symmetric_attempts;
-      unanswered_.reset();
+      fetching.unanswered.reset();
     }
-    if (!may_pass(key.error().code) || stop.stop_requested() || deadline.remaining() <= wait) {
+    const bool fresh = !fetching.unanswered.has_value();
+    if (fresh && !unchecked && fetching.charged > 0) wait = std::max(wait, charged_retry_first);
+    const bool spent = fresh && fetching.charged >= charged_applications_max;
+    if (spent) node::log(node::LogLevel::warning, "session {}: {} charged keys are spent on it, and no other will be", wanted.sid_wk.hex(), fetching.charged);
+    if (!may_pass(key.error().code) || spent || stop.stop_requested() || deadline.remaining() <= wait) {
       // Of a session whose application was used up without an answer the next one is refused: the first reason is the one that helps.
       return *first == key.error() ? fail(key.error()) : fail_in("after " + first->message, key.error());
     }
@@ -79,20 +86,21 @@ Result<ApplicationKeys> KeyClient::take_keys(Proof proof) {
   return Result<ApplicationKeys>(std::move(out));
 }
 
-Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Proof proof, Deadline deadline) {
+Result<WorkingKey> KeyClient::attempt(Fetching& fetching, Proof proof) {
   const Applicant& applicant = parts_.applicant;
+  const Deadline deadline = fetching.deadline;
   ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));
-  const bool again = unanswered_.has_value();
-  if (!again) TRY(make_application(wanted, proof));
-  KeyApplication application = *std::exchange(unanswered_, std::nullopt);
+  const bool again = fetching.unanswered.has_value();
+  if (!again) TRY(make_application(fetching, proof));
+  KeyApplication application = *std::exchange(fetching.unanswered, std::nullopt);
 
   const auto sent = std::chrono::steady_clock::now();
   const auto received = parts_.send(points::Endpoint::km1_application, application.octets(), deadline);
   if (!received) {
     // It may have been served, and its answer lost: the same octets get the same answer then, and no second key is made.
-    if (received.error().code == ErrorCode::unavailable) unanswered_.emplace(std::move(application));
+    if (received.error().code == ErrorCode::unavailable) fetching.unanswered.emplace(std::move(application));
     // Made before, and there is no answer to it: a fresh one.
-    if (again && received.error().code == ErrorCode::conflict) return attempt(wanted, proof, deadline);
+    if (again && received.error().code == ErrorCode::conflict && fetching.charged < charged_applications_max) return attempt(fetching, proof);
     return fail(received.error());
   }
   const Bytes& answer = *received;
@@ -105,23 +113,24 @@ Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Proof proof, Dead
   if (!opened->token_ref.empty()) TRY(parts_.store.save_token_ref(opened->token_ref));
   const std::string granted = opened->key.directory ? "; granted by the directory, CMSP did not answer" : "";
   parts_.observe({.event = "step", .step = 11, .what = "working key delivered by " + applicant.kms.text() + " and opened" + granted, .ms = ms_since(sent)});
-  if (parts_.peer_known != nullptr && under_charged_key_) *parts_.peer_known = opened->key.peer_fps != wire::no_fingerprints(applicant.suite);
+  if (parts_.peer_known != nullptr && fetching.under_charged_key) *parts_.peer_known = opened->key.peer_fps != wire::no_fingerprints(applicant.suite);
   delivered_.emplace(std::move(application));
   return Result<WorkingKey>(std::move(opened->key));
 }
 
-Result<void> KeyClient::make_application(const KeyWanted& wanted, Proof proof) {
+Result<void> KeyClient::make_application(Fetching& fetching, Proof proof) {
   const Applicant& applicant = parts_.applicant;
   const auto started = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
   ASSIGN_OR_RETURN(ApplicationKeys charged, take_keys(proof));
   if (!charged.call && parts_.status_unknown && parts_.status_unknown())
     return fail(ErrorCode::denied, "symmetric mode: the KMS's certificates could not be checked, and the medium has no key that would do instead");
-  under_charged_key_ = charged.call.has_value();
+  fetching.under_charged_key = charged.call.has_value();
+  if (charged.call) ++fetching.charged;
   const std::string also = charged.call ? ", with charged key " + std::to_string(charged.call->index) : "";
-  ASSIGN_OR_RETURN(auto application, KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng,
+  ASSIGN_OR_RETURN(auto application, KeyApplication::make(applicant, fetching.wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng,
                                                           std::move(charged)));
-  unanswered_.emplace(std::move(application));
+  fetching.unanswered.emplace(std::move(application));
   parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text() + also, .ms = ms_since(started)});
   return {};
 }

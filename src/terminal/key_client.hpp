@@ -33,20 +33,27 @@ class KeyClient final : public KeySource {
   };
   explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
 
-  /// Where the KMS has no key just now it is asked again with a fresh application until the deadline; where no answer came, with the same one first.
+  /// Where the KMS has no key just now it is asked again with a fresh application until the deadline, or until four charged keys are spent on it; where no
+  /// answer came, with the same one first.
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) override;
   void acknowledge(const Bytes& h_deliver, Deadline deadline) override;
 
  private:
   enum class Proof : std::uint8_t { certificates, and_charged_key };
-  Result<WorkingKey> attempt(const KeyWanted& wanted, Proof proof, Deadline deadline);
+  /// What one fetch has behind it; gone with it, and so are the keys of an application that was not answered.
+  struct Fetching {
+    const KeyWanted& wanted;
+    Deadline deadline;
+    std::optional<KeyApplication> unanswered = {};  // sent, or to be sent, and not answered
+    bool under_charged_key = false;                 // the last application that was made
+    int charged = 0;                                // how many were
+  };
+  Result<WorkingKey> attempt(Fetching& fetching, Proof proof);
   Result<ApplicationKeys> take_keys(Proof proof);
-  Result<void> make_application(const KeyWanted& wanted, Proof proof);
+  Result<void> make_application(Fetching& fetching, Proof proof);
   void send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline);
 
   Parts parts_;
-  std::optional<KeyApplication> unanswered_;  // sent, or to be sent, and not answered
-  bool under_charged_key_ = false;            // the last application that was made
   std::optional<KeyApplication> delivered_;  // the application that brought the key, for its acknowledgement
 };
 

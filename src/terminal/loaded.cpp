@@ -39,12 +39,24 @@ Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endp
   return std::move(response.body);
 }
 
+Applicant applicant_of(const node::Node& node, const TerminalSettings& settings, const Loaded& loaded, const node::MessageSigner& signer) {
+  return {.suite = node.suite(),
+          .policy_epoch = node.settings().policy_epoch,
+          .uid = settings.uid,
+          .kms = ElementName(settings.kms),
+          .signer = signer,
+          .encryption = *loaded.encryption,
+          .min_assurance = settings.min_assurance};
+}
+
 Result<Loaded> load(node::Node& node, const TerminalSettings& settings) {
   TRY(check_settings(node, settings));
   Loaded out;
   ASSIGN_OR_RETURN(out.store, TerminalStore::open(state_of(node, "terminal.db"), node.device()));
   ASSIGN_OR_RETURN(const EnrolmentStage stage, out.store->stage());
-  if (stage != EnrolmentStage::confirmed) return fail(ErrorCode::not_found, settings.uid.text() + " is not enrolled: run `qanat enrol` first");
+  if (stage != EnrolmentStage::confirmed)
+    return fail(ErrorCode::not_found,
+                settings.uid.text() + " is not enrolled: run `qanat enrol` first, or for a terminal of your own `qanat terminal enrol --config` with its file");
   ASSIGN_OR_RETURN(TerminalStore::Delivered delivered, out.store->delivered());
   ASSIGN_OR_RETURN(out.encryption, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
   out.kms = {.classical = std::move(delivered.kms_classical), .ml_dsa = std::move(delivered.kms_ml_dsa)};

@@ -23,6 +23,8 @@ struct Loaded {
   /// The medium, if it gives keys.
   [[nodiscard]] SecureMedium* medium_in_use() const { return medium && medium->state() == MediumState::active ? medium.get() : nullptr; }
 };
+/// As which it applies to its KMS. `node`, `loaded` and `signer` must outlive it.
+Applicant applicant_of(const node::Node& node, const TerminalSettings& settings, const Loaded& loaded, const node::MessageSigner& signer);
 /// not_found: it is not enrolled. The node has its credentials afterwards.
 Result<Loaded> load(node::Node& node, const TerminalSettings& settings);
 

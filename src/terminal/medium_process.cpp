@@ -39,6 +39,12 @@ wire::Json facts_of(const SecureMedium& medium) {
                              {"keys", std::move(keys)}});
 }
 
+/// One of ours that is no medium's: it must not be taken for the key of another.
+void remove_key_file(const std::filesystem::path& file) {
+  std::error_code error;
+  if (!std::filesystem::remove(file, error)) node::log(node::LogLevel::error, "{}: is the key of no medium, and cannot be removed: remove it", file.string());
+}
+
 /// 64 hexadecimal digits and a new line, for its owner alone, whole on the disk; never over a file that is there.
 Result<void> write_key_file(const std::filesystem::path& file, const Secret& key) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -50,22 +56,15 @@ Result<void> write_key_file(const std::filesystem::path& file, const Secret& key
   }
   text.writable()[at] = '\n';
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return fail(ErrorCode::conflict, file.string() + ": cannot be made, or is there already");
+  if (descriptor < 0) return fail(ErrorCode::conflict, file.string() + ": cannot be made, or is there already: remove it or name another file");
   const ByteView octets = text.reveal();
   const bool ok = ::write(descriptor, octets.data(), octets.size()) == static_cast<ssize_t>(octets.size()) && ::fsync(descriptor) == 0;
   ::close(descriptor);
-  if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
+  if (!ok) {
+    remove_key_file(file);
+    return fail(ErrorCode::internal, file.string() + ": cannot be written");
+  }
   return {};
-}
-
-Applicant applicant_of(node::Node& node, const TerminalSettings& settings, const Loaded& loaded, const node::MessageSigner& signer) {
-  return {.suite = node.suite(),
-          .policy_epoch = node.settings().policy_epoch,
-          .uid = settings.uid,
-          .kms = ElementName(settings.kms),
-          .signer = signer,
-          .encryption = *loaded.encryption,
-          .min_assurance = settings.min_assurance};
 }
 
 Result<Charging::Outcome> with_charging(node::Node& node, const TerminalSettings& settings, Loaded& loaded,
@@ -96,11 +95,14 @@ Result<wire::Json> make_medium(node::Node& node, const TerminalSettings& setting
     TRY(write_key_file(transport_key, *key));
   }
   const wire::MediumId id(node.rng().bytes(wire::MediumId::size));
-  ASSIGN_OR_RETURN(
-      const auto medium,
-      SecureMedium::make(settings.medium, {.kind = kind, .suite = node.suite().id, .id = id, .transport_key = key ? &*key : nullptr}, node.device()));
-  TRY(record(node, "medium.made", *medium, {}, row_of(kind).name));
-  return facts_of(*medium).set("transport_key", transport_key.string());
+  const auto medium =
+      SecureMedium::make(settings.medium, {.kind = kind, .suite = node.suite().id, .id = id, .transport_key = key ? &*key : nullptr}, node.device());
+  if (!medium) {
+    if (key) remove_key_file(transport_key);
+    return fail(medium.error());
+  }
+  TRY(record(node, "medium.made", **medium, {}, row_of(kind).name));
+  return facts_of(**medium).set("transport_key", transport_key.string());
 }
 
 Result<wire::Json> show_medium(node::Node& node, const TerminalSettings& settings) {

@@ -45,6 +45,7 @@ struct NextKey {
   KeyEpoch epoch;                             // what the KMS says of the key, once it is here
   std::shared_ptr<AxExchange> exchange = {};  // shared with the thread that runs its steps
   bool message_waits = false;                 // a message is complete, and the key is not here yet or the step before it still runs
+  Time begun{};                               // when this end applied for the key
   bool answered = false;                      // caller: AX2 is here, so the session need not be said again
   Time say_again{};                           // caller: when to say the session again
   std::chrono::milliseconds say_interval{};

@@ -182,14 +182,7 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   ASSIGN_OR_RETURN(std::vector<std::int16_t> said, read_wav(plan.wav_in));
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
   const node::MessageSigner& signer = *in_force;
-  const std::uint32_t policy_epoch = node.settings().policy_epoch;
-  const Applicant applicant{.suite = node.suite(),
-                            .policy_epoch = policy_epoch,
-                            .uid = settings.uid,
-                            .kms = ElementName(settings.kms),
-                            .signer = signer,
-                            .encryption = *loaded.encryption,
-                            .min_assurance = settings.min_assurance};
+  const Applicant applicant = applicant_of(node, settings, loaded, signer);
   std::atomic<bool> peer_known = false;
   if (settings.symmetric_mode && loaded.medium_in_use() != nullptr) {
     // What a charged key protects is known by it: the KMS by the delivery that opens, the peer by the fingerprints in it.
@@ -222,7 +215,7 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   const CallParty party{.number = settings.number,
                         .kms = applicant.kms,
                         .ax = {.suite = node.suite(),
-                               .policy_epoch = policy_epoch,
+                               .policy_epoch = applicant.policy_epoch,
                                .signer = signer,
                                .check_peer = pins.check(),
                                .rng = node.rng()},

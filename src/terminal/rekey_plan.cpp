@@ -23,6 +23,11 @@ void RekeyPlan::followed(Time now) {
   begin_pause_ = std::min(2 * begin_pause_, rekey_begins_longest);
 }
 
+void RekeyPlan::wish_followed() {
+  const std::chrono::milliseconds longest = rules_.after.count() > 0 ? rules_.after / rekey_asked_part : rekey_asked_longest;
+  asked_min_ = std::max(rules_.asked_min, std::min(2 * asked_min_, longest));
+}
+
 bool RekeyPlan::due(Time now, std::uint64_t packets) const {
   const bool by_time = rules_.after.count() > 0 && now >= since_ + rules_.after;
   const bool by_packets = rules_.after_packets > 0 && packets >= rules_.after_packets;

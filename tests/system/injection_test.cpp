@@ -221,6 +221,10 @@ TEST_F(ChargedKeys, AWipeAndAnotherMediumComeToTheirEndWhateverDies) {
   EXPECT_EQ(again.code, 1);
   EXPECT_TRUE(again.error.contains("is registered already: it is active")) << again.error;
   EXPECT_FALSE(std::filesystem::exists(carried)) << "the KMS has it sealed";
+  const Outcome second = terminal("A", "make-medium --kind sim --transport-key " + key);
+  EXPECT_EQ(second.code, 1);
+  EXPECT_TRUE(second.error.contains("remove it first")) << second.error;
+  EXPECT_FALSE(std::filesystem::exists(key)) << "the key of no medium";
 
   const std::string ticket = at_kms("charge --medium " + id + " --authentication 0 --call 2 --distribution 0").json().text("ticket").value_or("");
   const std::string file = (folder_ / "A.lost").string();

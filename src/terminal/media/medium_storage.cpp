@@ -21,13 +21,17 @@ std::unexpected<Error> storage_failure(const std::filesystem::path& path, std::s
   return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::internal, "medium " + path.string() + ": " + std::string(call) + ": " + std::strerror(errno));
 }
 
+std::unexpected<Error> is_there(const std::filesystem::path& path) {
+  return fail(ErrorCode::conflict, "medium " + path.string() + ": is there already; to make it anew, remove it first, with the keys in it");
+}
+
 class SlotFile {
  public:
   enum class Mode : std::uint8_t { existing, made, either };
   static Result<SlotFile> open(const std::filesystem::path& path, Mode mode) {
     const int more = mode == Mode::existing ? 0 : (mode == Mode::made ? O_CREAT | O_EXCL : O_CREAT);
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | more, S_IRUSR | S_IWUSR);
-    if (descriptor < 0 && errno == EEXIST) return fail(ErrorCode::conflict, "medium " + path.string() + ": is there already");
+    if (descriptor < 0 && errno == EEXIST) return is_there(path);
     if (descriptor < 0) return storage_failure(path, "open");
     SlotFile out(path, descriptor);
     struct stat status {};
@@ -194,7 +198,7 @@ Result<std::unique_ptr<MediumStorage>> make_medium_storage(const std::filesystem
     return Out(std::make_unique<Records>(std::move(file), kind.capacity));
   }
   if (::mkdir(path.c_str(), S_IRWXU) != 0) {
-    if (errno == EEXIST) return fail(ErrorCode::conflict, "medium " + path.string() + ": is there already");
+    if (errno == EEXIST) return is_there(path);
     return storage_failure(path, "mkdir");
   }
   for (const wire::KeySet set : wire::all_key_sets) {

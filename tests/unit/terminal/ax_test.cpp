@@ -242,6 +242,34 @@ TEST_P(AxTest, MessagesOutOfOrderEndTheExchange) {
   EXPECT_FALSE(a.finish(ax2)) << "AX2 twice";
 }
 
+TEST_P(AxTest, NothingSecretStaysInAMachineThatIsThroughOrHasFailed) {
+  AxInitiator a = initiator();
+  AxResponder b = responder();
+  EXPECT_TRUE(a.holds_secrets());
+  EXPECT_TRUE(b.holds_secrets());
+  const Bytes ax2 = b.answer(a.opening()).value();
+  EXPECT_TRUE(b.holds_secrets()) << "for AX3";
+  const Bytes ax3 = a.finish(ax2).value().message;
+  EXPECT_FALSE(a.holds_secrets()) << "neither the ephemeral keys";
+  ASSERT_TRUE(b.finish(ax3));
+  EXPECT_FALSE(b.holds_secrets());
+
+  AxInitiator refusing = initiator();
+  EXPECT_FALSE(refusing.finish(ax2));
+  EXPECT_FALSE(refusing.holds_secrets());
+  for (const bool answers : {false, true}) {
+    AxResponder refuses = responder();
+    if (answers) {
+      ASSERT_TRUE(refuses.answer(a.opening()));
+    }
+    EXPECT_FALSE(answers ? refuses.answer(a.opening()) : refuses.answer(ax2));
+    EXPECT_FALSE(refuses.holds_secrets());
+    AxResponder out_of_turn = responder();
+    EXPECT_FALSE(out_of_turn.finish(ax3));
+    EXPECT_FALSE(out_of_turn.holds_secrets());
+  }
+}
+
 TEST_P(AxTest, AnotherPolicyEpochOrSuiteIsRefused) {
   AxParty later{.suite = net_.suite(), .policy_epoch = 2, .signer = alice_, .check_peer = net_.check_peer(), .rng = rng_};
   EXPECT_FALSE(responder().answer(AxInitiator::start(later, session("bob"), wk_).value().opening()));

@@ -95,7 +95,10 @@ class ChargingTest : public testing::Test {
                        if (receipt_error_) return fail(*receipt_error_, "no");
                        return Bytes{};
                      },
-                     .check_kms = [this](Deadline) -> Result<std::shared_ptr<const node::Sender>> { return kms_sender_; }});
+                     .check_kms = [this](Deadline) -> Result<std::shared_ptr<const node::Sender>> {
+                       if (kms_unchecked_) return fail(ErrorCode::unavailable, "status of kms-a: CAS does not answer");
+                       return kms_sender_;
+                     }});
   }
   Result<Charging::Outcome> charge(WantedKeys wanted = {1, 2, 1}) { return charging().charge(wanted, Deadline::after(std::chrono::seconds(5))); }
   ErrorCode refused(Different different) {
@@ -121,6 +124,7 @@ class ChargingTest : public testing::Test {
   std::shared_ptr<const node::Sender> kms_sender_;
   Applicant applicant_;
   Different different_;
+  bool kms_unchecked_ = false;
   std::optional<TakenKey> distribution_;
   std::array<std::uint32_t, 3> next_{};
   std::optional<ErrorCode> receipt_error_;
@@ -154,6 +158,17 @@ TEST_F(ChargingTest, AKeyOfTheDistributionSetProtectsTheNextCharge) {
   EXPECT_EQ(requests_.front().flags, wire::flag_inj);
   EXPECT_EQ(outcome->charged, Charged::wire_under_offline);
   EXPECT_TRUE(wire::counts(medium_->take(KeySet::call).value()->charged));
+}
+
+TEST_F(ChargingTest, NoKeyIsSpentForAKmsThatCannotBeChecked) {
+  ASSERT_TRUE(charge());
+  kms_unchecked_ = true;
+  const auto refused = charge();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
+  EXPECT_FALSE(charging().obey(Deadline::after(std::chrono::seconds(5))));
+  EXPECT_EQ(requests_.size(), 1U);
+  EXPECT_EQ(medium_->take(KeySet::distribution).value()->index, 0U);
 }
 
 TEST_F(ChargingTest, WhatAnotherSignedOrIsForAnotherIsRefused) {

@@ -117,6 +117,28 @@ TEST_F(KeyClientTest, EachFreshApplicationSpendsAChargedKeyAndAnEmptyStockIsNoRe
   EXPECT_EQ(wire::indexed_mac(wire::parse<wire::KeyRequest>(applications_[1]).value().message.ext, wire::ExtensionType::injected_key)->index, 1U);
 }
 
+TEST_F(KeyClientTest, AKmsThatHasNoKeysDoesNotEmptyTheMedium) {
+  charge_medium(12, 0);
+  const auto keys = client({failing(ErrorCode::exhausted)});
+  const auto key = fetch(*keys);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, ErrorCode::exhausted);
+  EXPECT_EQ(applications_.size(), 4U) << "though there was time for more";
+  EXPECT_EQ(medium_->take(wire::KeySet::call).value()->index, 4U);
+}
+
+TEST_F(KeyClientTest, NorDoesOneWhoseAnswersAreLost) {
+  charge_medium(12, 0);
+  const Answer none = failing(ErrorCode::exhausted);
+  const auto keys = client({none, none, none, failing(ErrorCode::unavailable), failing(ErrorCode::conflict), good()});
+  const auto key = fetch(*keys);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, ErrorCode::conflict);
+  ASSERT_EQ(applications_.size(), 5U);
+  EXPECT_EQ(applications_[3], applications_[4]);
+  EXPECT_EQ(medium_->take(wire::KeySet::call).value()->index, 4U);
+}
+
 TEST_F(KeyClientTest, WhatIsSentAgainAsItWasSpendsNoOtherChargedKey) {
   charge_medium(3, 0);
   const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::unavailable), failing(ErrorCode::denied)});

@@ -252,6 +252,22 @@ TEST(RekeyPlanTest, AWishIsFollowedOnlyWhenTheKeyIsNotFresh) {
   EXPECT_FALSE(plan.follows_wish(epoch_start + 5s));
 }
 
+TEST(RekeyPlanTest, WishesAreFollowedEverMoreSeldomDownToAPartOfTheOwnTime) {
+  using Span = std::chrono::milliseconds;
+  const std::pair<Span, Span> cases[] = {{400s, 100s}, {0s, rekey_asked_longest}, {8s, 10s}};
+  for (const auto& [after, longest] : cases) {
+    RekeyPlan plan({.after = after});
+    Span wait = 10s;
+    for (int i = 0; i < 12; ++i) {
+      plan.in_force(epoch_start);
+      EXPECT_FALSE(plan.follows_wish(epoch_start + wait - 1ms)) << i;
+      EXPECT_TRUE(plan.follows_wish(epoch_start + wait)) << i;
+      plan.wish_followed();
+      wait = std::min<Span>(2 * wait, longest);
+    }
+  }
+}
+
 TEST(RekeyPlanTest, WhatTheOtherEndBeginsIsFollowedEverMoreSeldomUntilItBringsAKey) {
   RekeyPlan plan({});
   plan.in_force(epoch_start);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "small_network.hpp"
+#include "spoilt_path.hpp"
 #include "terminal/call.hpp"
 #include "terminal/quality.hpp"
 #include "terminal/wav.hpp"
@@ -16,6 +17,12 @@ using namespace test;
 using namespace std::chrono_literals;
 
 constexpr double rekey_pace = 4.0;
+constexpr std::uint8_t app_packet = 204;
+
+/// An SRTCP packet's first octets are in clear.
+bool is_rekey_refusal(ByteView datagram) {
+  return is_rtcp(datagram) && datagram[1] == app_packet && (datagram[0] & 0x1F) == static_cast<int>(RekeyWord::refused);
+}
 
 /// A working key for each session, the same for both ends; what the later ones are like can be changed.
 class KeyPerSession final : public KeySource {
@@ -110,8 +117,9 @@ class RekeyTest : public testing::TestWithParam<crypto::SuiteId> {
   Outcome hold() {
     auto alice_call = Call::open(alice_.party, alice_.settings, speech("caller")).value();
     auto bob_call = Call::open(bob_.party, bob_.settings, speech("callee")).value();
+    const auto path = passes_ ? std::make_unique<SpoiltPath>(bob_call->sip_endpoint(), passes_) : nullptr;
     auto bob = std::async(std::launch::async, [&] { return bob_call->answer(); });
-    auto alice = alice_call->place(bob_number, bob_call->sip_endpoint());
+    auto alice = alice_call->place(bob_number, path ? path->sip() : bob_call->sip_endpoint());
     return {.alice = std::move(alice), .bob = bob.get()};
   }
   /// Everything was heard, whatever keys it went under.
@@ -164,6 +172,7 @@ class RekeyTest : public testing::TestWithParam<crypto::SuiteId> {
   }
 
   std::size_t repeats_ = 2;  // of three seconds of speech
+  SpoiltPath::Passes passes_;
   SmallNetwork& net_ = network(GetParam());
   RekeyingEnd alice_{net_, "alice", alice_number, "kms-a", "bob", bob_number, "kms-b"};
   RekeyingEnd bob_{net_, "bob", bob_number, "kms-b", "alice", alice_number, "kms-a"};
@@ -241,6 +250,47 @@ TEST_P(RekeyTest, TheCalleeMayAskForAnotherKey) {
   const Outcome call = hold();
   expect_whole(call);
   expect_keys(call, 2);
+}
+
+TEST_P(RekeyTest, ACalleesNextWishIsFollowedLater) {
+  bob_.settings.rekey.after = 600ms;
+  alice_.settings.rekey.asked_min = 400ms;  // and twice as much for the second wish, which comes when the second key is 600 ms old
+  const Outcome call = hold();
+  expect_whole(call);
+  expect_keys(call, 2);
+  EXPECT_EQ(alice_.keys.wanted().size(), 2U);
+}
+
+TEST_P(RekeyTest, ACalleeGivesUpASessionThatItsCallerNoLongerGoesOnWith) {
+  bob_.settings.rekey = {.after = 300ms, .attempt_max = 300ms};
+  alice_.settings.rekey.asked_min = 100ms;
+  alice_.keys.refuse_later = Error{ErrorCode::denied, "the subscriber is suspended"};
+  passes_ = [](const Bytes& datagram) { return !is_rekey_refusal(datagram); };
+  expect_first_key_alone(hold(), "the other end does not go on with it");
+  EXPECT_EQ(bob_.times("rekey_failed"), 1U);
+}
+
+TEST_P(RekeyTest, ALostRefusalIsSaidAgainToWhoGoesOn) {
+  alice_.settings.rekey.after = 300ms;
+  for (const std::uint8_t spoilt : {std::uint8_t{2}, std::uint8_t{3}}) {
+    SCOPED_TRACE(spoilt == 2 ? "the caller refuses AX2" : "the callee refuses AX3");
+    std::optional<Bytes> first;  // session of the call's first exchange, in its fragments
+    bool lost = false;
+    passes_ = [&](Bytes& datagram) {
+      if (is_rekey_refusal(datagram)) return std::exchange(lost, true);
+      if (!is_ax_datagram(datagram)) return true;
+      const Bytes session(datagram.begin() + 4, datagram.begin() + 12);
+      if (!first) first = session;
+      if (session != *first && datagram[12] == spoilt && !lost) datagram.back() ^= 1;
+      return true;
+    };
+    expect_first_key_alone(hold(), "the other end could not get the key");
+    EXPECT_TRUE(lost);
+    for (RekeyingEnd* end : {&alice_, &bob_}) {
+      end->keys.forget();
+      end->events.clear();
+    }
+  }
 }
 
 TEST_P(RekeyTest, ACalleeAppliesNoMoreOftenThanItsOwnPauseWhateverTheCallerBegins) {
