@@ -176,9 +176,9 @@ class CommandLine {
     on(command, [this] { return enrol(folder_, terminals_, output_); });
 
     command = add_command(app_, "status", "health and counters of every element", "qanat status --json");
-    network_option(command);
+    add_operator_options(*command, place_);
     json_flag(command);
-    on(command, [this] { return status(folder_, output_); });
+    on(command, [this] { return status(place_, output_); });
 
     command = add_command(app_, "revoke", "revoke a terminal's certificates", "qanat revoke B");
     network_option(command);
@@ -278,6 +278,7 @@ class CommandLine {
   std::function<int()> action_ = [] { return 2; };
   std::filesystem::path config_;
   std::filesystem::path folder_ = Network::default_folder("default");
+  OperatorPlace place_;
   UpOptions up_;
   std::filesystem::path module_;
   crypto::Pkcs11Settings root_token_{.module = {}, .token = {}, .key = "qanat root", .pin_file = {}};

@@ -122,16 +122,15 @@ int enrol(const std::filesystem::path& folder, const std::vector<std::string>& t
   });
 }
 
-int status(const std::filesystem::path& folder, Output output) {
-  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+int status(const OperatorPlace& at, Output output) {
+  return with_operator(at, "operator", [&](Operator& op) -> Result<void> {
     wire::Json all = wire::Json::array();
-    for (const ElementPlan& element : network.elements()) {
-      if (!element.started) continue;
-      const auto health = op.health(element.name());
+    for (const auto& [name, peer] : op.node().settings().peers) {
+      const auto health = op.health(name);
       if (output == Output::json) {
-        all.push(health ? *health : wire::Json::object({{"identity", element.identity.uri()}, {"status", "unreachable"}, {"reason", health.error().message}}));
+        all.push(health ? *health : wire::Json::object({{"identity", peer.expected.uri()}, {"status", "unreachable"}, {"reason", health.error().message}}));
       } else {
-        fmt::print("  {:<14} {}\n", element.name(), health ? health->dump() : "unreachable: " + health.error().message);
+        fmt::print("  {:<14} {}\n", name, health ? health->dump() : "unreachable: " + health.error().message);
       }
     }
     if (output == Output::json) fmt::print("{}\n", all.pretty());
