@@ -51,9 +51,9 @@ int demo(const UpOptions& network, CallOptions call);
 int status(const OperatorPlace& at, Output output);
 enum class PointRows : std::uint8_t { paper, with_extensions };
 int points_list(PointRows rows, Output output);
-int revoke(const std::filesystem::path& folder, const std::string& terminal, Output output);
-int subscriber(const std::filesystem::path& folder, const std::string& terminal, const std::string& operation);
-int service(const std::filesystem::path& folder, const std::string& terminal, const std::string& setting);
+int revoke(const OperatorPlace& at, const std::string& terminal, Output output);
+int subscriber(const OperatorPlace& at, const std::string& terminal, const std::string& operation);
+int service(const OperatorPlace& at, const std::string& terminal, const std::string& setting);
 /// The process behind `qanat terminal …`: enrols, answers or places one call; events and the result as JSON lines on standard output.
 int terminal_enrol(const std::filesystem::path& config);
 /// New certificates by those in force.

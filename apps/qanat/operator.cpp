@@ -88,6 +88,22 @@ Result<std::optional<std::string>> Operator::new_subscriber(const TerminalPlan& 
   return std::optional<std::string>(std::move(secret));
 }
 
+Result<TerminalPlan> Operator::terminal(const std::string& uid) {
+  if (network_ != nullptr) {
+    ASSIGN_OR_RETURN(const TerminalPlan* plan, network_->terminal(uid));
+    return *plan;
+  }
+  ASSIGN_OR_RETURN(const wire::Json known, subscriber(uid));
+  ASSIGN_OR_RETURN(const std::string device, known.text("device"));
+  if (device != qanat::name(Kind::app1)) return fail(ErrorCode::invalid_argument, uid + " is no terminal: it is of kind " + device);
+  TerminalPlan out;
+  out.uid = uid;
+  ASSIGN_OR_RETURN(out.number, known.text("number"));
+  ASSIGN_OR_RETURN(out.domain, known.text("domain"));
+  ASSIGN_OR_RETURN(out.kms, known.text("home_kms"));
+  return out;
+}
+
 Result<wire::Json> Operator::subscriber(const std::string& uid) {
   return node_->call_json(points::Endpoint::x5_subscriber, "iam", wire::Json::object({{"op", "show"}, {"uid", uid}}), soon(), node_->new_request_id());
 }

@@ -30,6 +30,8 @@ class Operator {
   /// `qanat up` keeps, and nowhere else.
   /// A subscriber that exists already keeps its secret; if that was lost before it was used, it gets a new one.
   Result<void> provision(const TerminalPlan& terminal);
+  /// The terminal by uid: of the network's plan, or as IAM has it. not_found if there is none.
+  Result<TerminalPlan> terminal(const std::string& uid);
   /// IAM's record of the subscriber: "status", "enrolled" …
   Result<wire::Json> subscriber(const std::string& uid);
   Result<void> set_subscriber(const std::string& uid, const std::string& operation);  // "suspend", "resume"
