@@ -17,8 +17,9 @@ Deadline soon() { return Deadline::after(element_answer_max); }
 Result<std::unique_ptr<node::Node>> open_node(const std::filesystem::path& file) {
   ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
   const node::Settings settings = node::Settings::read(config);
+  const Identity& identity = settings.identity;
+  if (!identity.name.empty() && identity.kind != Kind::op) return fail(ErrorCode::invalid_argument, file.string() + ": node.identity = " + identity.uri() + ": is no operator");
   TRY(config.finish());
-  if (settings.identity.kind != Kind::op) return fail(ErrorCode::invalid_argument, file.string() + ": node.identity = " + settings.identity.uri() + ": is no operator");
   const Deadline turn = Deadline::after(turn_max);
   while (true) {
     auto node = node::Node::open(settings);
