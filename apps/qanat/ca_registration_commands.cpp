@@ -25,7 +25,7 @@ using Show = std::function<Result<void>(const Json&)>;
 
 /// `show`: for people; `also`: what is done besides where JSON is printed.
 int at_cas(const CaAsk& ask, const Json& body, const Show& show, const Show& also = {}) {
-  return with_operator(ask.folder, ask.as, [&](Operator& op) -> Result<void> {
+  return with_operator(ask.at, ask.as, [&](Operator& op) -> Result<void> {
     ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_registration, "cas", body));
     if (ask.output == Output::json) {
       if (also) TRY(also(answer));
@@ -139,7 +139,7 @@ Result<void> show_secret(const Json& made) {
 }  // namespace
 
 int ca_register(const CaAsk& ask, const CaRegisterOptions& options) {
-  return with_operator(ask.folder, ask.as, [&](Operator& op) -> Result<void> {
+  return with_operator(ask.at, ask.as, [&](Operator& op) -> Result<void> {
     ASSIGN_OR_RETURN(Json made, op.ask(Endpoint::x5_registration, "cas", registration_body(options)));
     if (ask.output == Output::people) return show_secret(made);
     ASSIGN_OR_RETURN(const std::string reference, made.text("reference"));
@@ -151,7 +151,7 @@ int ca_register(const CaAsk& ask, const CaRegisterOptions& options) {
 }
 
 int ca_registrations(const CaAsk& ask) {
-  return with_operator(ask.folder, ask.as, [&](Operator& op) -> Result<void> {
+  return with_operator(ask.at, ask.as, [&](Operator& op) -> Result<void> {
     std::optional<std::string> after;
     do {
       Json body = Json::object({{"op", "list"}});
@@ -251,11 +251,9 @@ namespace {
 
 std::shared_ptr<CaAsk> add_ca_ask(CLI::App& command) {
   auto out = std::make_shared<CaAsk>();  // owned by the command's action, and by its options' callbacks through it
-  add_network_option(command, out->folder);
+  CLI::Option* const config = add_operator_options(command, out->at);
   add_json_flag(command, out->output);
-  command.add_option("--as", out->as, "whose certificate to show: operator, administrator or auditor")
-      ->check(CLI::IsMember({"operator", "administrator", "auditor"}))
-      ->capture_default_str();
+  add_as_option(command, out->as, config)->capture_default_str();
   return out;
 }
 

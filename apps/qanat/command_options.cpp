@@ -14,6 +14,19 @@ void add_network_option(CLI::App& command, std::filesystem::path& folder) {
   command.add_option("--state", folder, "folder of the network, instead of --network")->excludes(name);
 }
 
+CLI::Option* add_operator_options(CLI::App& command, OperatorPlace& at) {
+  add_network_option(command, at.folder);
+  return command.add_option("--config", at.config, "the operator's own configuration file, instead of a network of this machine")
+      ->excludes(command.get_option("--network"))
+      ->excludes(command.get_option("--state"));
+}
+
+CLI::Option* add_as_option(CLI::App& command, std::string& as, CLI::Option* config) {
+  return command.add_option("--as", as, "whose certificate to show: operator, administrator or auditor")
+      ->check(CLI::IsMember({"operator", "administrator", "auditor"}))
+      ->excludes(config);
+}
+
 void add_json_flag(CLI::App& command, Output& output) {
   command.add_flag_callback(
       "--json", [&output] { output = Output::json; }, "print JSON");

@@ -13,6 +13,12 @@ namespace qanat::app {
 /// How a command shows its result.
 enum class Output : std::uint8_t { people, json };
 
+/// Where an operator's command finds the elements.
+struct OperatorPlace {
+  std::filesystem::path folder = Network::default_folder("default");  // of a network that `qanat up` runs
+  std::filesystem::path config = {};  // in its place: a configuration file of the operator's own, whose peers are the elements, wherever they run
+};
+
 struct UpOptions {
   std::filesystem::path folder;
   NetworkOptions network;
@@ -42,12 +48,12 @@ Result<void> make_ready(const Network& network, const CallOptions& options);
 /// One call in a running network between enrolled terminals: its summary, as written to <out>/summary.json.
 Result<wire::Json> run_call(const Network& network, const CallOptions& options);
 int demo(const UpOptions& network, CallOptions call);
-int status(const std::filesystem::path& folder, Output output);
+int status(const OperatorPlace& at, Output output);
 enum class PointRows : std::uint8_t { paper, with_extensions };
 int points_list(PointRows rows, Output output);
-int revoke(const std::filesystem::path& folder, const std::string& terminal, Output output);
-int subscriber(const std::filesystem::path& folder, const std::string& terminal, const std::string& operation);
-int service(const std::filesystem::path& folder, const std::string& terminal, const std::string& setting);
+int revoke(const OperatorPlace& at, const std::string& terminal, Output output);
+int subscriber(const OperatorPlace& at, const std::string& terminal, const std::string& operation);
+int service(const OperatorPlace& at, const std::string& terminal, const std::string& setting);
 /// The process behind `qanat terminal …`: enrols, answers or places one call; events and the result as JSON lines on standard output.
 int terminal_enrol(const std::filesystem::path& config);
 /// New certificates by those in force.

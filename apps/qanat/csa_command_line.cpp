@@ -25,7 +25,7 @@ std::shared_ptr<CsaOptions> add_csa_ask(CLI::App& command, const char* standard)
   out->ask.as = standard;
   add_network_option(command, out->ask.folder);
   add_json_flag(command, out->ask.output);
-  command.add_option("--config", out->ask.config, "configuration of an application that is enrolled; in place of a network");
+  command.add_option("--config", out->ask.config, "configuration of an application that is enrolled, or of an operator; in place of a network");
   CLI::Option* const as = command.add_option("--as", out->ask.as, "whose certificate to show: an enrolled terminal or application of the network, or operator");
   if (*standard == '\0') as->default_str("the application of --config");
   command.add_option("--kms", out->ask.kms, "whose CSA to ask (default: the application's own KMS; kms-a for operators)");

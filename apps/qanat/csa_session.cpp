@@ -14,14 +14,21 @@ constexpr std::chrono::milliseconds csa_answer_max{10'000};
 Result<std::unique_ptr<CsaSession>> CsaSession::open(const CsaAsk& ask) {
   std::unique_ptr<CsaSession> out(new CsaSession);
   out->kms_ = ask.kms;
+  const std::string operators_kms = ask.kms.empty() ? "kms-a" : ask.kms;
   if (!ask.config.empty()) {
-    TRY(out->open_application(ask.config));
+    ASSIGN_OR_RETURN(node::Config config, node::Config::read(ask.config));
+    if (node::Settings::read(config).identity.kind == Kind::op) {
+      out->kms_ = operators_kms;
+      ASSIGN_OR_RETURN(out->operator_, Operator::open(ask.config));
+    } else {
+      TRY(out->open_application(ask.config));
+    }
     return Result<std::unique_ptr<CsaSession>>(std::move(out));
   }
   ASSIGN_OR_RETURN(out->network_, Network::read(ask.folder));
   if (!network_is_running(*out->network_)) return fail(ErrorCode::unavailable, "the network is not running: start it with `qanat up`");
   if (ask.as == "operator") {
-    if (out->kms_.empty()) out->kms_ = "kms-a";
+    out->kms_ = operators_kms;
     ASSIGN_OR_RETURN(out->operator_, Operator::open(*out->network_));
   } else {
     TRY(out->network_->terminal(ask.as));

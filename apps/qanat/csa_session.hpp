@@ -14,7 +14,7 @@ namespace qanat::app {
 /// Who asks.
 struct CsaAsk {
   std::filesystem::path folder = Network::default_folder("default");
-  std::filesystem::path config = {};  // of an application; in place of a network
+  std::filesystem::path config = {};  // of an application or an operator; in place of a network
   std::string as = {};                // a terminal or application of the network, or "operator"
   std::string kms = {};               // which KMS; an application's own if empty
   Output output = Output::people;

@@ -8,10 +8,9 @@ namespace {
 
 std::shared_ptr<IamAsk> add_ask(CLI::App& command) {
   auto out = std::make_shared<IamAsk>();  // owned by the command's action, and by its options' callbacks through it
-  add_network_option(command, out->folder);
+  CLI::Option* const config = add_operator_options(command, out->at);
   add_json_flag(command, out->output);
-  command.add_option("--as", out->as, "whose certificate to show: operator, administrator or auditor")
-      ->check(CLI::IsMember({"operator", "administrator", "auditor"}));
+  add_as_option(command, out->as, config);
   return out;
 }
 

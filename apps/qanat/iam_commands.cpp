@@ -33,7 +33,7 @@ Result<std::string> read_file(const std::filesystem::path& file) {
 /// Opens the network as `ask.as` (else `standard`) and does the work with it.
 template <class Work>
 int with_duty(const IamAsk& ask, const char* standard, Work&& work) {
-  return with_operator(ask.folder, ask.as.empty() ? standard : ask.as, work);
+  return with_operator(ask.at, ask.as.empty() ? standard : ask.as, work);
 }
 
 std::string text_in(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }

@@ -14,7 +14,7 @@ namespace qanat::app {
 
 /// Who asks, and how the answer is shown.
 struct IamAsk {
-  std::filesystem::path folder = Network::default_folder("default");
+  OperatorPlace at;
   Output output = Output::people;
   std::string as;  // "operator", "administrator", "auditor"
 };

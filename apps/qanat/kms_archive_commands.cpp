@@ -15,7 +15,7 @@ using points::Endpoint;
 using wire::Json;
 
 struct ArchiveAsk {
-  std::filesystem::path folder = Network::default_folder("default");
+  OperatorPlace at;
   Output output = Output::people;
   std::string kms;
   std::string session;
@@ -103,7 +103,7 @@ Result<Checked> check_archive(Operator& as, const ArchiveAsk& ask, const std::fu
 }
 
 int show_archive(const ArchiveAsk& ask) {
-  return with_operator(ask.folder, "operator", [&](Operator& as) -> Result<void> {
+  return with_operator(ask.at, "operator", [&](Operator& as) -> Result<void> {
     if (!ask.session.empty()) {
       ASSIGN_OR_RETURN(const Json answer, as.ask(Endpoint::x5_archive, ask.kms, Json::object({{"sid_wk", ask.session}})));
       ASSIGN_OR_RETURN(const std::vector<Json> keys, answer.array("keys"));
@@ -123,7 +123,7 @@ int show_archive(const ArchiveAsk& ask) {
 }
 
 int verify_archive(const ArchiveAsk& ask) {
-  return with_operator(ask.folder, "operator", [&](Operator& as) -> Result<void> {
+  return with_operator(ask.at, "operator", [&](Operator& as) -> Result<void> {
     ASSIGN_OR_RETURN(const Checked checked, check_archive(as, ask, [](const std::filesystem::path&, const Segment&) -> Result<void> { return {}; }));
     fmt::print("  {} segments with {} keys are what {} has archived; {} segments are not in this folder\n", checked.segments, checked.keys, ask.kms,
                checked.elsewhere);
@@ -138,7 +138,7 @@ bool is_wanted(const ArchiveSearch& search, const Json& key) {
 }
 
 int search_archive(const ArchiveSearch& search) {
-  return with_operator(search.folder, "operator", [&](Operator& as) -> Result<void> {
+  return with_operator(search.at, "operator", [&](Operator& as) -> Result<void> {
     const auto print_wanted = [&](const std::filesystem::path& file, const Segment& segment) -> Result<void> {
       std::ifstream in(file, std::ios::binary);
       TRY(kms::read_segment(in, segment.extent.octets, [&](std::string_view line) -> Result<void> {
@@ -157,7 +157,7 @@ int search_archive(const ArchiveSearch& search) {
 template <class Ask>
 CLI::App* add_archive_command(CLI::App& kms, const std::string& name, const std::string& what, const std::string& example, const std::shared_ptr<Ask>& ask) {
   CLI::App* command = add_command(kms, name, what, example);
-  add_network_option(*command, ask->folder);
+  add_operator_options(*command, ask->at);
   command->add_option("--kms", ask->kms, "which KMS")->required();
   return command;
 }

@@ -16,7 +16,7 @@ using points::Endpoint;
 using wire::Json;
 
 struct KmsAsk {
-  std::filesystem::path folder = Network::default_folder("default");
+  OperatorPlace at;
   Output output = Output::people;
   std::string kms;
 };
@@ -33,7 +33,7 @@ struct ChargesPeriod : KmsAsk {
 std::string shown_text(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
 
 int order_keys(const std::string& op, const KeysOrder& order) {
-  return with_operator(order.folder, "operator", [&](Operator& as) -> Result<void> {
+  return with_operator(order.at, "operator", [&](Operator& as) -> Result<void> {
     Json body = Json::object({{"op", op}, {"reason", order.reason}});
     if (!order.session.empty()) body.set("sid_wk", order.session);
     if (!order.subscriber.empty()) body.set("uid", order.subscriber);
@@ -63,7 +63,7 @@ void print_charge(const KmsAsk& ask, const Json& one) {
 }
 
 int show_charges(const ChargesPeriod& period) {
-  return with_operator(period.folder, "operator", [&](Operator& as) -> Result<void> {
+  return with_operator(period.at, "operator", [&](Operator& as) -> Result<void> {
     const std::int64_t until = period.until_ms != 0 ? period.until_ms : static_cast<std::int64_t>(SystemClock().now_ms());
     std::optional<Json> after;
     do {
@@ -82,12 +82,12 @@ int show_charges(const ChargesPeriod& period) {
 }
 
 struct PolicyOrder {
-  std::filesystem::path folder = Network::default_folder("default");
+  OperatorPlace at;
   std::filesystem::path file;
 };
 
 int give_policy(const PolicyOrder& order) {
-  return with_operator(order.folder, "operator", [&](Operator& as) -> Result<void> {
+  return with_operator(order.at, "operator", [&](Operator& as) -> Result<void> {
     ASSIGN_OR_RETURN(const std::string text, read_text(order.file));
     const auto policy = Json::parse(std::string_view(text));
     if (!policy) return fail_in(order.file.string(), policy.error());
@@ -99,7 +99,7 @@ int give_policy(const PolicyOrder& order) {
 
 template <class Ask>
 void add_ask(CLI::App& command, Ask& ask) {
-  add_network_option(command, ask->folder);
+  add_operator_options(command, ask->at);
   add_json_flag(command, ask->output);
   command.add_option("--kms", ask->kms, "which KMS")->required();
 }
@@ -113,8 +113,10 @@ void add_kms_commands(CLI::App& kms, const OnCommand& on) {
     CLI::App* command = add_command(kms, op, what, std::string("qanat kms ") + op + " --kms kms-a --subscriber A --reason 'terminal lost'");
     auto order = std::make_shared<KeysOrder>();
     add_ask(*command, order);
-    CLI::Option* session = command->add_option("--session", order->session, "SID_WK of one session, 32 hexadecimal digits");
-    command->add_option("--subscriber", order->subscriber, "uid: every key that is owed to it")->excludes(session);
+    CLI::Option_group* const which = command->add_option_group("which keys");
+    which->add_option("--session", order->session, "SID_WK of one session, 32 hexadecimal digits");
+    which->add_option("--subscriber", order->subscriber, "uid: every key that is owed to it");
+    which->require_option(1);
     command->add_option("--reason", order->reason, "goes into the audit record")->required();
     on(command, [name = std::string(op), order] { return order_keys(name, *order); });
   }
@@ -128,7 +130,7 @@ void add_kms_commands(CLI::App& kms, const OnCommand& on) {
 
   CLI::App* policy = add_command(kms, "policy", "give CMSP a policy for all KMSs: a JSON file with a later version than the one in force", "qanat kms policy policy.json");
   auto given = std::make_shared<PolicyOrder>();
-  add_network_option(*policy, given->folder);
+  add_operator_options(*policy, given->at);
   policy->add_option("file", given->file, "the policy: docs/operations/orchestration.md")->required();
   on(policy, [given] { return give_policy(*given); });
 }

@@ -1,12 +1,11 @@
 #include "kms_library_commands.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <memory>
 
+#include "base/secret_file.hpp"
 #include "crypto/lone_signer.hpp"
 #include "operator.hpp"
 #include "services/kms/kp/database.hpp"
@@ -22,7 +21,7 @@ using points::Endpoint;
 using wire::Json;
 
 struct Recovering {
-  std::filesystem::path folder = Network::default_folder("default");
+  OperatorPlace at;
   std::string as = "operator";
   std::string kms;
   std::string uid;
@@ -51,17 +50,6 @@ Result<void> accept(const std::filesystem::path& file, const std::string& reason
   return {};
 }
 
-/// A new file of mode 0600.
-Result<void> write_new(const std::filesystem::path& file, const Secret& octets) {
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (descriptor < 0) return fail(ErrorCode::conflict, file.string() + ": is there already, or cannot be made");
-  const ByteView view = octets.reveal();
-  const bool ok = ::write(descriptor, view.data(), view.size()) == static_cast<ssize_t>(view.size()) && ::fsync(descriptor) == 0;
-  ::close(descriptor);
-  if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
-  return {};
-}
-
 Result<Secret> read_all(const std::filesystem::path& file, std::size_t octets) {
   std::ifstream in(file, std::ios::binary);
   Secret out(octets);
@@ -70,7 +58,7 @@ Result<Secret> read_all(const std::filesystem::path& file, std::size_t octets) {
   return Result<Secret>(std::move(out));
 }
 
-int at_kms(const Recovering& ask, const std::function<Result<void>(Operator&)>& work) { return with_operator(ask.folder, ask.as, work); }
+int at_kms(const Recovering& ask, const std::function<Result<void>(Operator&)>& work) { return with_operator(ask.at, ask.as, work); }
 
 Result<void> show_history(Operator& op, const Recovering& ask) {
   ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "history"}, {"uid", ask.uid}})));
@@ -89,6 +77,7 @@ Result<void> recover(Operator& op, const Recovering& ask) {
   const crypto::Suite& suite = op.node().suite();
   ASSIGN_OR_RETURN(const crypto::Decapsulator recipient, crypto::Decapsulator::generate(suite, op.node().rng()));
   const crypto::EncapsulationKey& key = recipient.encapsulation_key();
+  ASSIGN_OR_RETURN(NewSecretFile out, NewSecretFile::make(ask.out));
   ASSIGN_OR_RETURN(const Json answer,
                    op.ask(Endpoint::x5_recovery, ask.kms,
                           Json::object({{"op", "ask"},
@@ -102,7 +91,8 @@ Result<void> recover(Operator& op, const Recovering& ask) {
   if (!id || id->size() != order_octets) return fail(ErrorCode::invalid_argument, ask.kms + ": order has no number");
   const crypto::DecapsulationSecret secret = recipient.secret();
   const Secret about = Secret::copy_of(concat({*id, crypto::digest(suite.hash, as_bytes(statement))}));
-  TRY(write_new(ask.out, Secret::concat({&about, &secret.scalar, &secret.ml_kem_seed})));
+  TRY(out.write(Secret::concat({&about, &secret.scalar, &secret.ml_kem_seed})));
+  out.keep();
   fmt::print("{}  Two operators sign it within an hour: qanat kms sign-recovery --kms {} --order {} --as NAME\n", statement, ask.kms, order);
   return {};
 }
@@ -127,6 +117,7 @@ Result<void> collect(Operator& op, const Recovering& ask) {
   const ByteView secrets = octets.subspan(order_octets + suite.digest);
   ASSIGN_OR_RETURN(const crypto::Decapsulator recipient,
                    crypto::Decapsulator::from_secret(suite, {.scalar = Secret::copy_of(secrets.first(suite.scalar)), .ml_kem_seed = Secret::copy_of(secrets.subspan(suite.scalar))}));
+  ASSIGN_OR_RETURN(NewSecretFile out, NewSecretFile::make(ask.out));  // the KMS answers once: what it gives must have a place
   ASSIGN_OR_RETURN(const Json answer,
                    op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "collect"}, {"order", to_hex(octets.first(order_octets))}})));
   ASSIGN_OR_RETURN(const Bytes message_octets, answer.base64("message"));
@@ -136,7 +127,8 @@ Result<void> collect(Operator& op, const Recovering& ask) {
   ASSIGN_OR_RETURN(const crypto::SharedSecrets shared, recipient.decapsulate(crypto::KemForm::to_ephemeral, said.ct_classical, said.ct_ml_kem));
   const wire::KemTranscript transcript{shared.classical, shared.ml_kem, said.ct_classical, said.ct_ml_kem, recipient.encapsulation_key()};
   ASSIGN_OR_RETURN(const wire::EnrolPayload payload, wire::open_enrol(message, wire::hybrid_secret(suite, transcript, wire::enrol_context(h_statement))));
-  TRY(write_new(ask.out, Secret::concat({&payload.encryption.scalar, &payload.encryption.ml_kem_seed})));
+  TRY(out.write(Secret::concat({&payload.encryption.scalar, &payload.encryption.ml_kem_seed})));
+  out.keep();
   fmt::print("  {}: the scalar, {} octets, then the ML-KEM seed, {}\n", ask.out.string(), suite.scalar, crypto::seed_ml_kem);
   return {};
 }
@@ -147,9 +139,8 @@ std::shared_ptr<Recovering> add_recovering(CLI::App& kms, const OnCommand& on, c
                                            const std::function<void(CLI::App&, Recovering&)>& options) {
   CLI::App* const command = add_command(kms, name, what, example);
   const auto ask = std::make_shared<Recovering>();
-  add_network_option(*command, ask->folder);
+  add_as_option(*command, ask->as, add_operator_options(*command, ask->at))->capture_default_str();
   command->add_option("--kms", ask->kms, "the KMS")->required();
-  command->add_option("--as", ask->as, "operator that asks or signs")->check(CLI::IsMember({"operator", "administrator", "auditor"}))->capture_default_str();
   options(*command, *ask);
   on(command, [ask, work] { return at_kms(*ask, [&](Operator& op) { return work(op, *ask); }); });
   return ask;

@@ -176,27 +176,27 @@ class CommandLine {
     on(command, [this] { return enrol(folder_, terminals_, output_); });
 
     command = add_command(app_, "status", "health and counters of every element", "qanat status --json");
-    network_option(command);
+    add_operator_options(*command, place_);
     json_flag(command);
-    on(command, [this] { return status(folder_, output_); });
+    on(command, [this] { return status(place_, output_); });
 
     command = add_command(app_, "revoke", "revoke a terminal's certificates", "qanat revoke B");
-    network_option(command);
+    add_operator_options(*command, place_);
     json_flag(command);
     command->add_option("terminal", terminal_, "terminal uid")->required();
-    on(command, [this] { return revoke(folder_, terminal_, output_); });
+    on(command, [this] { return revoke(place_, terminal_, output_); });
 
     command = add_command(app_, "subscriber", "suspend or resume a subscriber", "qanat subscriber suspend B");
-    network_option(command);
+    add_operator_options(*command, place_);
     command->add_option("operation", operation_, "suspend or resume")->required()->check(CLI::IsMember({"suspend", "resume"}));
     command->add_option("terminal", terminal_, "terminal uid")->required();
-    on(command, [this] { return subscriber(folder_, terminal_, operation_); });
+    on(command, [this] { return subscriber(place_, terminal_, operation_); });
 
     command = add_command(app_, "service", "open or close the encrypted-call service of a number", "qanat service closed B");
-    network_option(command);
+    add_operator_options(*command, place_);
     command->add_option("setting", operation_, "open or closed")->required()->check(CLI::IsMember({"open", "closed"}));
     command->add_option("terminal", terminal_, "terminal uid")->required();
-    on(command, [this] { return service(folder_, terminal_, operation_); });
+    on(command, [this] { return service(place_, terminal_, operation_); });
   }
 
   static CLI::Range rekey_range() { return {std::int64_t{0}, std::int64_t{86400}}; }
@@ -280,6 +280,7 @@ class CommandLine {
   std::function<int()> action_ = [] { return 2; };
   std::filesystem::path config_;
   std::filesystem::path folder_ = Network::default_folder("default");
+  OperatorPlace place_;
   UpOptions up_;
   std::filesystem::path module_;
   crypto::Pkcs11Settings root_token_{.module = {}, .token = {}, .key = "qanat root", .pin_file = {}};

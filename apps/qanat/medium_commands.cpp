@@ -4,7 +4,9 @@
 
 #include <fstream>
 #include <memory>
+#include <optional>
 
+#include "base/secret_file.hpp"
 #include "operator.hpp"
 #include "wire/charge.hpp"
 
@@ -19,7 +21,7 @@ using Show = std::function<Result<void>(const Json&)>;
 std::string said(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
 
 int at_kms(const MediumAsk& ask, const Json& body, const Show& show) {
-  return with_operator(ask.folder, ask.as, [&](Operator& op) -> Result<void> {
+  return with_operator(ask.at, ask.as, [&](Operator& op) -> Result<void> {
     ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_medium, ask.kms, body));
     if (ask.output == Output::people) return show(answer);
     fmt::print("{}\n", answer.dump());
@@ -51,37 +53,51 @@ void print_medium(const Json& one) {
              one.integer("call_keys_charged_offline").value_or(0), count("distribution"), one.boolean("by_file").value_or(false) ? "" : "; over a wire alone");
 }
 
-/// Puts the key where the KMS looks for it. It is carried, never sent: a network's TLS is what the charge must not lean on.
-Result<void> place_transport_key(const Network& network, const std::string& kms, const MediumRegistration& what) {
+/// A copy of the key where the KMS looks for it, which goes again unless it is kept. It is carried, never sent: a network's TLS is what the charge must not
+/// lean on. Nothing if there is none, or it was carried there before.
+Result<std::optional<NewSecretFile>> carry_transport_key(const MediumAsk& ask, const MediumRegistration& what) {
+  if (what.transport_key.empty()) return std::optional<NewSecretFile>();
+  ASSIGN_OR_RETURN(const Network network, Network::read(ask.at.folder));
+  const std::filesystem::path folder = network.media_keys_of(ask.kms);
+  const std::filesystem::path to = folder / (what.medium + ".key");
   std::error_code error;
-  const std::filesystem::path to = network.media_keys_of(kms) / (what.medium + ".key");
-  std::filesystem::create_directories(to.parent_path(), error);
-  std::filesystem::permissions(to.parent_path(), std::filesystem::perms::owner_all, error);
-  std::filesystem::rename(what.transport_key, to, error);
-  if (error == std::errc::cross_device_link) {
-    error.clear();
-    std::filesystem::copy_file(what.transport_key, to, error);
-    if (!error) std::filesystem::remove(what.transport_key, error);
-  }
-  if (error) return fail(ErrorCode::internal, what.transport_key.string() + ": cannot be moved to " + to.string() + ": " + error.message());
-  return {};
+  const auto digits = read_secret_digits(what.transport_key, wire::transport_key_size);
+  if (!digits && digits.error().code == ErrorCode::not_found && std::filesystem::exists(to, error)) return std::optional<NewSecretFile>();
+  if (!digits) return fail(digits.error());
+  std::filesystem::create_directories(folder, error);
+  if (!error) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  if (!error) std::filesystem::remove(to, error);  // of a command that was killed
+  if (error) return fail(ErrorCode::internal, to.string() + ": " + error.message());
+  ASSIGN_OR_RETURN(NewSecretFile copy, NewSecretFile::make(to));
+  TRY(copy.write(*digits));
+  return Result<std::optional<NewSecretFile>>(std::move(copy));
+}
+
+/// Who fails here has the key where it was.
+Result<Json> enter_medium(Operator& op, const MediumAsk& ask, const MediumRegistration& what) {
+  TRY(wire::MediumId::parse_hex(what.medium));
+  TRY(op.check_answers(Endpoint::x5_medium, ask.kms));
+  ASSIGN_OR_RETURN(std::optional<NewSecretFile> copy, carry_transport_key(ask, what));
+  const bool by_file = what.by_file || !what.transport_key.empty();
+  ASSIGN_OR_RETURN(
+      Json answer,
+      op.ask(Endpoint::x5_medium, ask.kms,
+             Json::object({{"op", "register"}, {"medium", what.medium}, {"terminal", what.terminal}, {"kind", what.kind}, {"by_file", by_file}})));
+  if (!copy) return answer;
+  copy->keep();  // the KMS has sealed the key, and removed this file
+  std::error_code error;
+  std::filesystem::remove(what.transport_key, error);
+  if (error) return fail(ErrorCode::internal, "the medium is registered; remove " + what.transport_key.string() + ", which cannot be removed: " + error.message());
+  return answer;
 }
 
 }  // namespace
 
 int medium_register(const MediumAsk& ask, const MediumRegistration& what) {
-  if (!what.transport_key.empty()) {
-    const auto placed = [&]() -> Result<void> {
-      TRY(wire::MediumId::parse_hex(what.medium));
-      ASSIGN_OR_RETURN(const Network network, Network::read(ask.folder));
-      return place_transport_key(network, ask.kms, what);
-    }();
-    if (!placed) return complain(placed.error());
-  }
-  const Json body =
-      Json::object({{"op", "register"}, {"medium", what.medium}, {"terminal", what.terminal}, {"kind", what.kind}, {"by_file", !what.transport_key.empty()}});
-  return at_kms(ask, body, [](const Json& answer) -> Result<void> {
-    print_medium(answer);
+  return with_operator(ask.at, ask.as, [&](Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(const Json answer, enter_medium(op, ask, what));
+    if (ask.output == Output::people) print_medium(answer);
+    if (ask.output == Output::json) fmt::print("{}\n", answer.dump());
     return {};
   });
 }
@@ -109,24 +125,32 @@ int medium_end(const MediumAsk& ask, const std::string& op, const std::string& m
 }
 
 int charge_order(const MediumAsk& ask, const ChargeOrder& order) {
+  if (order.authentication + order.call + order.distribution == 0)
+    return complain({ErrorCode::invalid_argument, "a charge has one key at least: --authentication, --call or --distribution"});
+  Json answer;
   std::string ticket;
   const Json body = Json::object(
       {{"op", "charge"}, {"medium", order.medium}, {"authentication", order.authentication}, {"call", order.call}, {"distribution", order.distribution}});
-  const int ordered = at_kms({.folder = ask.folder, .output = Output::people, .as = ask.as, .kms = ask.kms}, body, [&](const Json& answer) -> Result<void> {
+  const int ordered = with_operator(ask.at, ask.as, [&](Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(answer, op.ask(Endpoint::x5_medium, ask.kms, body));
     ASSIGN_OR_RETURN(ticket, answer.text("ticket"));
-    if (order.second.empty() && ask.output == Output::people)
-      fmt::print("  charge {} is ordered. Another operator approves it: qanat kms approve {} --as administrator --out CHARGE\n", ticket, ticket);
-    if (order.second.empty() && ask.output == Output::json) fmt::print("{}\n", answer.dump());
     return {};
   });
-  if (ordered != 0 || order.second.empty()) return ordered;
+  if (ordered != 0) return ordered;
+  const auto show_order = [&] {
+    if (ask.output == Output::json) fmt::print("{}\n", answer.dump());
+    if (ask.output == Output::people)
+      fmt::print("  charge {} is ordered. Another operator approves it: qanat kms approve {} --as administrator --out CHARGE\n", ticket, ticket);
+  };
   MediumAsk second = ask;
   second.as = order.second;
-  return charge_take(second, "approve", ticket, order.out);
+  const int done = order.second.empty() ? 0 : charge_take(second, "approve", ticket, order.out);
+  if (order.second.empty() || done != 0) show_order();  // also where the approval failed: the order is there, and can be approved yet
+  return done;
 }
 
 int charge_take(const MediumAsk& ask, const std::string& op, const std::string& ticket, const std::filesystem::path& out) {
-  return with_operator(ask.folder, ask.as, [&](Operator& person) -> Result<void> {
+  return with_operator(ask.at, ask.as, [&](Operator& person) -> Result<void> {
     ASSIGN_OR_RETURN(const Json answer, person.ask(Endpoint::x5_medium, ask.kms, Json::object({{"op", op}, {"ticket", ticket}})));
     if (ask.output == Output::people) return take_file(answer, out);
     TRY(write_charge(answer, out));
@@ -146,11 +170,10 @@ namespace {
 
 std::shared_ptr<MediumAsk> add_kms_ask(CLI::App& command) {
   auto out = std::make_shared<MediumAsk>();  // owned by the command's action, and by its options' callbacks through it
-  add_network_option(command, out->folder);
+  CLI::Option* const config = add_operator_options(command, out->at);
   add_json_flag(command, out->output);
   command.add_option("--kms", out->kms, "which KMS (default: kms-a)");
-  command.add_option("--as", out->as, "whose certificate to show: operator, administrator or auditor")
-      ->check(CLI::IsMember({"operator", "administrator", "auditor"}));
+  add_as_option(command, out->as, config);
   return out;
 }
 
@@ -163,7 +186,10 @@ void add_media(CLI::App& medium, const OnCommand& on) {
   command->add_option("--terminal", what->terminal, "uid of the terminal that it belongs to")->required();
   command->add_option("--kind", what->kind, "sim, tf-card, software or pci-card")->check(CLI::IsMember({"sim", "tf-card", "software", "pci-card"}));
   command->add_option("--transport-key", what->transport_key,
-                      "file of the key that it was made with; it is moved to the KMS (without: charged over a wire alone)");
+                      "file of the key that it was made with; it is moved to the KMS (without: charged over a wire alone)")
+      ->excludes(command->get_option("--config"));
+  command->add_flag("--by-file", what->by_file, "the key that it was made with lies in the KMS's kms.media_keys already, as MEDIUM.key")
+      ->excludes(command->get_option("--transport-key"));
   on(command, [ask, what] { return medium_register(*ask, *what); });
   command = add_command(medium, "list", "media with their stock, and charges that wait for a second operator", "qanat kms medium list --kms kms-b");
   ask = add_kms_ask(*command);
@@ -191,13 +217,15 @@ void add_medium_commands(CLI::App& kms, const OnCommand& on) {
   const auto order = std::make_shared<ChargeOrder>();
   const CLI::Range count(0, static_cast<int>(wire::charge_keys_max));
   command->add_option("--medium", order->medium, "its id")->required();
-  command->add_option("--authentication", order->authentication, "keys for symmetric mode")->check(count);
-  command->add_option("--call", order->call, "keys for calls, one each")->check(count);
-  command->add_option("--distribution", order->distribution, "keys for charges over the wire, one each")->check(count);
+  command->add_option("--authentication", order->authentication, "keys for symmetric mode")->check(count)->capture_default_str();
+  command->add_option("--call", order->call, "keys for calls, one each")->check(count)->capture_default_str();
+  command->add_option("--distribution", order->distribution, "keys for charges over the wire, one each")->check(count)->capture_default_str();
   CLI::Option* const out = command->add_option("--out", order->out, "with --second: file for the sealed charge");
-  command->add_option("--second", order->second, "approve at once as this operator, where one machine has both: for laboratories")
-      ->check(CLI::IsMember({"operator", "administrator", "auditor"}))
-      ->needs(out);
+  CLI::Option* const second = command->add_option("--second", order->second, "approve at once as this operator, where one machine has both: for laboratories")
+                                  ->check(CLI::IsMember({"operator", "administrator", "auditor"}))
+                                  ->needs(out)
+                                  ->excludes(command->get_option("--config"));
+  out->needs(second);
   on(command, [ask, order] { return charge_order(*ask, *order); });
   struct Errand {
     std::string ticket;

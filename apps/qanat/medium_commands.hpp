@@ -10,7 +10,7 @@
 namespace qanat::app {
 
 struct MediumAsk {
-  std::filesystem::path folder = Network::default_folder("default");
+  OperatorPlace at;
   Output output = Output::people;
   std::string as = "operator";  // or "administrator", "auditor"
   std::string kms = "kms-a";
@@ -19,7 +19,8 @@ struct MediumRegistration {
   std::string medium;
   std::string terminal;
   std::string kind = "software";
-  std::filesystem::path transport_key;  // which is moved into the KMS's folder; empty: charged over a wire alone
+  std::filesystem::path transport_key;  // which is moved into the KMS's folder; empty, and not by_file: charged over a wire alone
+  bool by_file = false;                 // the key lies there already
 };
 struct ChargeOrder {
   std::string medium;

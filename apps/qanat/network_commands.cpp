@@ -82,17 +82,6 @@ void run_until_stopped(NetworkSession& session) {
   }
 }
 
-template <class Work>
-int with_operator(const std::filesystem::path& folder, Work&& work) {
-  const auto done = [&]() -> Result<void> {
-    ASSIGN_OR_RETURN(const Network network, Network::read(folder));
-    if (!network_is_running(network)) return fail(ErrorCode::unavailable, "the network is not running: start it with `qanat up`");
-    ASSIGN_OR_RETURN(const auto op, Operator::open(network));
-    return work(network, *op);
-  }();
-  return done ? 0 : complain(done.error());
-}
-
 }  // namespace
 
 int up(const UpOptions& options) {
@@ -108,10 +97,12 @@ int up(const UpOptions& options) {
 }
 
 int enrol(const std::filesystem::path& folder, const std::vector<std::string>& terminals, Output output) {
-  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+  const auto network = Network::read(folder);
+  if (!network) return complain(network.error());
+  return with_operator({.folder = folder}, "operator", [&](Operator& op) -> Result<void> {
     for (const std::string& uid : terminals) {
-      ASSIGN_OR_RETURN(const TerminalPlan* plan, network.terminal(uid));
-      ASSIGN_OR_RETURN(const wire::Json result, enrol_terminal(network, own_program(), op, *plan));
+      ASSIGN_OR_RETURN(const TerminalPlan* plan, network->terminal(uid));
+      ASSIGN_OR_RETURN(const wire::Json result, enrol_terminal(*network, own_program(), op, *plan));
       if (output == Output::json) {
         fmt::print("{}\n", result.dump());
       } else {
@@ -122,16 +113,15 @@ int enrol(const std::filesystem::path& folder, const std::vector<std::string>& t
   });
 }
 
-int status(const std::filesystem::path& folder, Output output) {
-  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+int status(const OperatorPlace& at, Output output) {
+  return with_operator(at, "operator", [&](Operator& op) -> Result<void> {
     wire::Json all = wire::Json::array();
-    for (const ElementPlan& element : network.elements()) {
-      if (!element.started) continue;
-      const auto health = op.health(element.name());
+    for (const auto& [name, peer] : op.node().settings().peers) {
+      const auto health = op.health(name);
       if (output == Output::json) {
-        all.push(health ? *health : wire::Json::object({{"identity", element.identity.uri()}, {"status", "unreachable"}, {"reason", health.error().message}}));
+        all.push(health ? *health : wire::Json::object({{"identity", peer.expected.uri()}, {"status", "unreachable"}, {"reason", health.error().message}}));
       } else {
-        fmt::print("  {:<14} {}\n", element.name(), health ? health->dump() : "unreachable: " + health.error().message);
+        fmt::print("  {:<14} {}\n", name, health ? health->dump() : "unreachable: " + health.error().message);
       }
     }
     if (output == Output::json) fmt::print("{}\n", all.pretty());
@@ -139,10 +129,10 @@ int status(const std::filesystem::path& folder, Output output) {
   });
 }
 
-int revoke(const std::filesystem::path& folder, const std::string& terminal, Output output) {
-  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
-    ASSIGN_OR_RETURN(const TerminalPlan* plan, network.terminal(terminal));
-    ASSIGN_OR_RETURN(const std::vector<std::string> serials, op.revoke({.domain = plan->domain, .kind = Kind::app1, .name = plan->uid}));
+int revoke(const OperatorPlace& at, const std::string& terminal, Output output) {
+  return with_operator(at, "operator", [&](Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(const TerminalPlan plan, op.terminal(terminal));
+    ASSIGN_OR_RETURN(const std::vector<std::string> serials, op.revoke({.domain = plan.domain, .kind = Kind::app1, .name = plan.uid}));
     wire::Json list = wire::Json::array();
     for (const std::string& serial : serials) list.push(serial);
     if (output == Output::json) {
@@ -154,17 +144,17 @@ int revoke(const std::filesystem::path& folder, const std::string& terminal, Out
   });
 }
 
-int subscriber(const std::filesystem::path& folder, const std::string& terminal, const std::string& operation) {
-  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
-    TRY(network.terminal(terminal));
+int subscriber(const OperatorPlace& at, const std::string& terminal, const std::string& operation) {
+  return with_operator(at, "operator", [&](Operator& op) -> Result<void> {
+    TRY(op.terminal(terminal));
     return op.set_subscriber(terminal, operation);
   });
 }
 
-int service(const std::filesystem::path& folder, const std::string& terminal, const std::string& setting) {
-  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
-    ASSIGN_OR_RETURN(const TerminalPlan* plan, network.terminal(terminal));
-    return op.set_service(*plan, setting);
+int service(const OperatorPlace& at, const std::string& terminal, const std::string& setting) {
+  return with_operator(at, "operator", [&](Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(const TerminalPlan plan, op.terminal(terminal));
+    return op.set_service(plan, setting);
   });
 }
 

@@ -87,4 +87,34 @@ Result<Secret> read_secret_digits(const std::filesystem::path& file, std::size_t
   return Result<Secret>(Secret::copy_of(digits.view()));
 }
 
+Result<NewSecretFile> NewSecretFile::make(const std::filesystem::path& file) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (descriptor >= 0) return Result<NewSecretFile>(NewSecretFile(file, descriptor));
+  return errno == EEXIST ? fail(ErrorCode::conflict, file.string() + ": is there already")
+                         : fail(ErrorCode::internal, file.string() + ": cannot be made: " + std::strerror(errno));
+}
+
+NewSecretFile::~NewSecretFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!file_.empty()) ::unlink(file_.c_str());
+}
+
+Result<void> NewSecretFile::write(const Secret& octets) {
+  for (ByteView rest = octets.reveal(); !rest.empty();) {
+    const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return fail(ErrorCode::internal, file_.string() + ": cannot be written: " + std::strerror(errno));
+    rest = rest.subspan(static_cast<std::size_t>(count));
+  }
+  if (::fsync(descriptor_) != 0) return fail(ErrorCode::internal, file_.string() + ": cannot be stored: " + std::strerror(errno));
+  return {};
+}
+
+Result<void> write_secret_file(const std::filesystem::path& file, const Secret& octets) {
+  ASSIGN_OR_RETURN(NewSecretFile made, NewSecretFile::make(file));
+  TRY(made.write(octets));
+  made.keep();
+  return {};
+}
+
 }  // namespace qanat

@@ -10,6 +10,7 @@
 #include "kms_saes.hpp"
 #include "point_test.hpp"
 #include "postgresql.hpp"
+#include "program.hpp"
 #include "test_network.hpp"
 #include "unit/net/raw_tls.hpp"
 
@@ -203,6 +204,17 @@ TEST_F(FrontEndsTest, BothShowTheSameCertificateAndHaveRecordsOfTheirOwnNames) {
   EXPECT_TRUE(text_of(network_->network().state_of("kms-a") / "audit.jsonl").contains("qanat://a/kms/kms-a/1\""));
   EXPECT_TRUE(text_of(second_state_ / "audit.jsonl").contains("qanat://a/kms/kms-a/2\""));
   EXPECT_FALSE(std::filesystem::exists(network_->network().state_of("kms-a") / "kms.db")) << "its state is on the server alone";
+}
+
+TEST_F(FrontEndsTest, AnOperatorsCommandReachesTheFrontEndThatRuns) {
+  EXPECT_TRUE(network_->apply("A", "C").agree());
+  network_->close_op();
+  network_->running().stop_element("kms-a", app::RunningNetwork::Ending::orderly);
+  const TemporaryDirectory folder;
+  const Outcome charges = run_program("kms charges --json --kms kms-a --config " + network_->network().config_of("operator").string(), folder);
+  EXPECT_EQ(charges.code, 0) << charges.error;
+  EXPECT_TRUE(charges.out.contains("\"delivered_ms\"")) << charges.out;
+  EXPECT_TRUE(text_of(second_state_ / "audit.jsonl").contains("x-5.charges"));
 }
 
 TEST_F(FrontEndsTest, FrontEndOfANumberThatRunsIsRefused) {

@@ -129,6 +129,39 @@ TEST_F(ChargedKeys, WithoutAMediumTheResultSaysWhatTheLastMileRestsOn) {
   EXPECT_EQ(of(summary, "caller", "charged"), "");
 }
 
+TEST_F(ChargedKeys, ATransportKeyIsWhereItWasUntilItsKmsHasIt) {
+  const std::string id(32, 'e');
+  const std::filesystem::path key = folder_ / "carried.transport";
+  std::ofstream(key, std::ios::binary) << std::string(64, 'a') << "\n";
+  std::filesystem::permissions(key, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  const std::string entry = "medium register " + id + " --kind sim --transport-key " + key.string() + " --terminal ";
+  const auto expect_refusal = [](const Outcome& outcome, const char* reason) {
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_TRUE(outcome.error.contains(reason)) << outcome.error;
+  };
+  const std::filesystem::path carried = net().network().media_keys_of("kms-a") / (id + ".key");
+  expect_refusal(run_program("kms " + entry + "C --state " + (folder_ / "none").string(), folder_), "qanat up");
+  expect_refusal(at_kms(entry + "C", "kms-z"), "there is no element 'kms-z'");
+  expect_refusal(at_kms(entry + "C", "cas"), "does not answer this");
+  expect_refusal(at_kms(entry + "B"), "no terminal B is enrolled at kms-a");
+  EXPECT_TRUE(std::filesystem::exists(key)) << "nothing has become of it";
+  EXPECT_FALSE(std::filesystem::exists(carried)) << "the copy of a command that was refused is gone";
+  EXPECT_FALSE(std::filesystem::exists(net().network().media_keys_of("kms-z"))) << "there is no such KMS";
+
+  std::filesystem::create_directories(carried.parent_path());
+  std::filesystem::rename(key, carried);
+  expect_refusal(at_kms(entry + "B"), "no terminal B is enrolled at kms-a");
+  EXPECT_TRUE(std::filesystem::exists(carried)) << "what was carried there before stays";
+  const Outcome entered = at_kms(entry + "C");
+  EXPECT_EQ(entered.code, 0) << entered.error;
+  EXPECT_FALSE(std::filesystem::exists(carried)) << "the KMS has it sealed";
+
+  const Outcome half = at_kms("charge --medium " + id + " --authentication 0 --call 2 --distribution 0 --second operator --out " + (folder_ / "C.charge").string());
+  expect_refusal(half, "");
+  EXPECT_FALSE(half.json().text("ticket").value_or("").empty()) << "ordered, and not approved by who ordered it: another operator needs its number";
+  EXPECT_EQ(at_kms("medium wipe " + id).code, 0);
+}
+
 TEST_F(ChargedKeys, ACallAcrossTheDomainsUnderStockThatWasChargedOfflineAtBothEnds) {
   net().await_quantum_keys();
   charge_by_file("A", medium("A", "sim", true));
@@ -216,7 +249,9 @@ TEST_F(ChargedKeys, AWipeAndAnotherMediumComeToTheirEndWhateverDies) {
   const std::string entry = "medium register " + id + " --terminal A --kind sim";
   crash("kms.medium.registered", [&] { EXPECT_EQ(at_kms(entry + " --transport-key " + key).code, 1); });
   const std::filesystem::path carried = net().network().media_keys_of("kms-a") / (id + ".key");
-  EXPECT_TRUE(std::filesystem::exists(carried));
+  EXPECT_TRUE(std::filesystem::exists(key)) << "who was not answered has it still";
+  EXPECT_FALSE(std::filesystem::exists(carried));
+  std::filesystem::rename(key, carried);  // as a command that was killed leaves it
   const Outcome again = at_kms(entry);
   EXPECT_EQ(again.code, 1);
   EXPECT_TRUE(again.error.contains("is registered already: it is active")) << again.error;

@@ -74,5 +74,52 @@ TEST_F(KmsOrdersOverTheWire, ByTheCommandLine) {
   EXPECT_TRUE(order.error.contains("no working key of nobody lives at kms-a")) << order.error;
 }
 
+/// Commands of an operator who has a configuration file of their own: with the elements' places, and no network of this machine beside it.
+class OperatorsOwnConfiguration : public KmsOrdersOverTheWire {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(KmsOrdersOverTheWire::SetUp());
+    net().close_op();  // the commands open the same identity
+    std::filesystem::copy_file(net().network().config_of("operator"), file_);
+  }
+  Outcome run(const std::string& command) const {
+    return run_line("XDG_STATE_HOME=" + (folder_ / "no-network").string() + " " + QANAT_PROGRAM + " " + command + " --config " + file_.string(), folder_);
+  }
+  void expect_refusal(const std::string& command, int code, const char* reason) const {
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, code) << command << outcome.out;
+    EXPECT_TRUE(outcome.error.contains(reason)) << command << ": " << outcome.error;
+  }
+  TemporaryDirectory folder_;
+  std::filesystem::path file_ = folder_ / "wang.toml";
+};
+
+TEST_F(OperatorsOwnConfiguration, LeadsToElementsThatRunAnywhere) {
+  ASSERT_TRUE(net().apply("A", "C").agree());
+  const Outcome charges = run("kms charges --kms kms-a --json");
+  EXPECT_EQ(charges.code, 0) << charges.error;
+  EXPECT_TRUE(charges.out.contains("\"delivered_ms\"")) << charges.out;
+  for (const char* command : {"kms archive --kms kms-a", "kms medium list --kms kms-b", "kms history --kms kms-a --uid A", "iam show A", "ca registrations", "csa list",
+                              "service closed A", "service open A", "subscriber suspend A", "subscriber resume A"}) {
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, 0) << command << ": " << outcome.error;
+  }
+  const Outcome status = run("status --json");
+  EXPECT_EQ(status.code, 0) << status.error;
+  EXPECT_TRUE(status.out.contains("qanat://a/kms/kms-a")) << status.out;
+  EXPECT_EQ(net().op().subscriber("A").value().text("status").value_or(""), "active") << "resumed";
+}
+
+TEST_F(OperatorsOwnConfiguration, SaysWhatItDoesNotLeadTo) {
+  expect_refusal("kms suspend --kms kms-a --subscriber nobody --reason test", 1, "no working key of nobody lives at kms-a");
+  expect_refusal("kms charges --kms kms-z", 1, "there is no element 'kms-z'");
+  expect_refusal("kms charges --kms cas", 1, "does not answer this");
+  expect_refusal("service closed nobody", 1, "nobody");
+  expect_refusal("kms charges --kms kms-a --network lab", 2, "--network");
+  expect_refusal("kms history --kms kms-a --uid A --as auditor", 2, "--as");
+  std::filesystem::copy_file(net().network().config_of("kms-b"), file_, std::filesystem::copy_options::overwrite_existing);
+  expect_refusal("kms charges --kms kms-a", 1, "is no operator");
+}
+
 }  // namespace
 }  // namespace qanat::test

@@ -44,5 +44,36 @@ TEST_F(SecretFileTest, AnythingElseIsRefused) {
   }
 }
 
+TEST_F(SecretFileTest, ANewFileIsItsOwnersAndNeverTakesTheOneThatIsThere) {
+  const std::filesystem::path file = directory_ / "new";
+  const Secret octets = Secret::copy_of(as_bytes("00ff1a2b"));
+  ASSERT_TRUE(write_secret_file(file, octets));
+  struct stat facts {};
+  ASSERT_EQ(::stat(file.c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 0777U, 0600U);
+  EXPECT_TRUE(equal_secret(read_secret_digits(file, 4).value(), octets));
+  EXPECT_EQ(write_secret_file(file, Secret::copy_of(as_bytes("ffffffff"))).error().code, ErrorCode::conflict);
+  EXPECT_TRUE(equal_secret(read_secret_digits(file, 4).value(), octets)) << "what was there stays";
+  EXPECT_EQ(write_secret_file(directory_ / "absent" / "new", octets).error().code, ErrorCode::internal);
+}
+
+TEST_F(SecretFileTest, ANewFileThatIsNotKeptGoesAgain) {
+  const std::filesystem::path file = directory_ / "new";
+  {
+    auto made = NewSecretFile::make(file);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_TRUE(std::filesystem::exists(file)) << "it has its place before the secret is there";
+    ASSERT_TRUE(made->write(Secret::copy_of(as_bytes("00ff1a2b"))));
+    EXPECT_EQ(NewSecretFile::make(file).error().code, ErrorCode::conflict);
+    EXPECT_TRUE(std::filesystem::exists(file)) << "one that could not be made removes nothing";
+  }
+  EXPECT_FALSE(std::filesystem::exists(file));
+  {
+    NewSecretFile made = NewSecretFile::make(file).value();
+    made.keep();
+  }
+  EXPECT_TRUE(std::filesystem::exists(file));
+}
+
 }  // namespace
 }  // namespace qanat
