@@ -396,7 +396,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   TRY(those.quantum.void_left_over());
   those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
   if (those.settings.km2_chain == net::ChainNeed::required)
-    node.require_chained({points::Endpoint::km2_open, points::Endpoint::km2_offer, points::Endpoint::km2_confirm, points::Endpoint::km2_group});
+    node.require_chained({points::Endpoint::km2_open, points::Endpoint::km2_offer, points::Endpoint::km2_confirm, points::Endpoint::km2_group,
+                          points::Endpoint::km2_supply, points::Endpoint::km2_activate});
   if (those.settings.csa.listener) {
     ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
   }
