@@ -292,6 +292,7 @@ void KmsService::Parts::run_sweeper() {
     if (const auto checked = check_archive(); !checked) node::log(node::LogLevel::error, "archive of charging records: {}", checked.error().message);
     if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
+    if (const auto swept = csa_front ? csa_front->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "the CSA's listener: {}", swept.error().message);
     if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
   }

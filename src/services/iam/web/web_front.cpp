@@ -1,5 +1,7 @@
 #include "services/iam/web/web_front.hpp"
 
+#include "node/recorded.hpp"
+
 namespace qanat::iam {
 namespace {
 
@@ -78,14 +80,7 @@ Result<std::unique_ptr<WebFront>> WebFront::start(const net::ForeignSettings& se
   std::vector<net::ForeignService> services;
   services.push_back(front->oauth_service());
   services.push_back(front->scim_service());
-  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), [&node](const net::Refusal& refusal) {
-    (void)node.record({.action = refusal.point.empty() ? "oauth.connection" : refusal.point,
-                       .outcome = audit::outcome_of(refusal.code),
-                       .subject = refusal.peer,
-                       .object = "",
-                       .reason = refusal.reason,
-                       .request_id = ""});
-  }));
+  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), node::refusals_of(node, "oauth.connection")));
   return Result<std::unique_ptr<WebFront>>(std::move(front));
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "node/recorded.hpp"
+
 namespace qanat::kms::csa {
 namespace {
 
@@ -111,20 +113,14 @@ std::vector<points::Handler> handlers_of(Desk& desk, const Clock& clock) {
   return out;
 }
 
-ForeignFront::ForeignFront(Desk& desk, const Clock& clock) : desk_(desk), clock_(clock), workers_(foreign_workers, foreign_waiting_max) {}
+ForeignFront::ForeignFront(Desk& desk, const Clock& clock, const net::ForeignTls& tls)
+    : desk_(desk), clock_(clock), workers_(foreign_workers, foreign_waiting_max), crls_(tls) {}
 
 Result<std::unique_ptr<ForeignFront>> ForeignFront::start(const net::ForeignSettings& settings, Desk& desk, node::Node& node) {
-  std::unique_ptr<ForeignFront> front(new ForeignFront(desk, node.clock()));
+  std::unique_ptr<ForeignFront> front(new ForeignFront(desk, node.clock(), settings.tls));
   std::vector<net::ForeignService> services;
   services.push_back(front->service());
-  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), [&node](const net::Refusal& refusal) {
-    (void)node.record({.action = "csa.connection",
-                       .outcome = audit::outcome_of(refusal.code),
-                       .subject = refusal.peer,
-                       .object = refusal.point,
-                       .reason = refusal.reason,
-                       .request_id = ""});
-  }));
+  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), node::refusals_of(node, "csa.connection")));
   return Result<std::unique_ptr<ForeignFront>>(std::move(front));
 }
 
@@ -152,12 +148,11 @@ net::ForeignService ForeignFront::service() {
                       .method = std::string(endpoint.method),
                       .pattern = std::string(endpoint.path),
                       .body_max = endpoint.body_max,
-                      .answer = [this, operation](net::ForeignRequest request, net::ForeignReply reply) {
-                        (void)workers_.submit([this, operation, request = std::move(request), reply = std::move(reply)]() mutable {
-                          const std::shared_ptr<const net::ForeignPeer> peer = request.peer;
-                          reply(marked(answer(operation, request), *peer));
-                        });
-                      }});
+                      .answer = net::by_worker(
+                          workers_, [this, operation](net::ForeignRequest& request) { return marked(answer(operation, request), *request.peer); },
+                          [](const net::ForeignRequest& request) {
+                            return marked(refused(503, name(ErrorCode::exhausted), "as many requests wait as may"), *request.peer);
+                          })});
   }
   return {.prefix = "/csa/v1/", .routes = std::move(routes), .refuse = [](unsigned status, std::string_view why) { return refused(status, name(code_of(status)), why); }};
 }
