@@ -211,9 +211,11 @@ class EnvelopesAcrossDomains : public CryptographyAsAService {
                                                  {"algorithm", "SM4-GCM"},
                                                  {"usage", "encryption"},
                                                  {"wrapped", text(exported, "wrapped")},
+                                                 {"statement", text(exported, "statement")},
                                                  {"context", "to b"}}),
                                    "kms-b");
     EXPECT_EQ(text(imported, "key_id"), key);
+    net().expect_audit("kms-b", "csa.import_key", "");
     return key;
   }
 };

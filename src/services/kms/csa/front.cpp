@@ -21,7 +21,7 @@ constexpr std::array foreign_operations{Operation::encrypt,     Operation::decry
 
 Caller caller_of(const net::Request& request) {
   const Identity& who = *request.peer.identity;  // no row of the CSA lets in a caller without certificate
-  return {.name = who.uri(), .role = who.kind == Kind::op ? Role::administrator : Role::application, .request_id = request.request_id};
+  return {.name = who.uri(), .role = who.kind == Kind::op ? Role::administrator : Role::application, .request_id = request.request_id, .remark = "", .deadline = request.deadline};
 }
 
 Result<net::Response> respond(Desk& desk, Operation operation, const net::Request& request, UnixMs now) {
@@ -34,7 +34,7 @@ Result<net::Response> respond(Desk& desk, Operation operation, const net::Reques
 
 Caller caller_of(const net::ForeignRequest& request) {
   const net::ForeignPeer& peer = *request.peer;
-  Caller out{.name = std::string(foreign_caller) + (peer.names.empty() ? peer.address : peer.names.front()), .request_id = request.request_id};
+  Caller out{.name = std::string(foreign_caller) + (peer.names.empty() ? peer.address : peer.names.front()), .request_id = request.request_id, .deadline = request.deadline};
   if (!peer.quantum_safe) out.remark = "over " + peer.protocol + " with " + peer.group + ", which is not quantum safe";
   return out;
 }
