@@ -480,6 +480,7 @@ TEST_F(CsaDeskTest, WhatIsMalformedIsRefusedWithItsPlace) {
   EXPECT_EQ(tried(with_key + "}"), "plaintext: is missing");
   EXPECT_EQ(tried(R"({"plaintext":"YQ=="})"), "key_id: is missing");
   EXPECT_EQ(tried(with_key + R"(,"plaintext":"YQ==","colour":1})"), "colour: is not known here");
+  EXPECT_EQ(tried(with_key + R"(,"plaintext":"YQ==","operation":"encrypt"})"), "operation: is not known here") << "that is for items of a batch";
   EXPECT_NE(tried(with_key + R"(,"plaintext":"YQ=a"})"), "");
   EXPECT_NE(tried(with_key + R"(,"plaintext":""})"), "");
   EXPECT_EQ(tried(with_key + R"(,"plaintext":7})"), "plaintext: must be base64, its name written without escapes");

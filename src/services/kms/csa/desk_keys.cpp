@@ -293,6 +293,8 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
   return Result<Answer>(std::move(out));
 }
 
-Result<Answer> Desk::openapi(Call&, const Arguments&) { return Answer{.open = openapi_document()}; }
+Result<Answer> Desk::openapi(Call& call, const Arguments&) {
+  return Answer{.open = openapi_document(call.caller.name.starts_with(foreign_caller) ? Server::foreign : Server::elements)};
+}
 
 }  // namespace qanat::kms::csa

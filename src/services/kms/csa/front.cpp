@@ -1,7 +1,6 @@
 #include "services/kms/csa/front.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "node/recorded.hpp"
 
@@ -12,12 +11,6 @@ constexpr std::size_t foreign_workers = 4;
 constexpr std::size_t foreign_waiting_max = 128;
 constexpr std::chrono::milliseconds foreign_grace{1000};
 constexpr std::string_view json_type = points::type_json;
-
-/// What software of others may ask: what applications may; keys are made and administered over the elements' own connections alone.
-constexpr std::array foreign_operations{Operation::encrypt,     Operation::decrypt, Operation::generate_data_key, Operation::decrypt_data_key, Operation::sign,
-                                        Operation::verify,      Operation::mac,     Operation::verify_mac,        Operation::challenge,        Operation::prove,
-                                        Operation::authenticate, Operation::encapsulate, Operation::decapsulate,  Operation::public_key,       Operation::random,
-                                        Operation::batch,       Operation::openapi};
 
 Caller caller_of(const net::Request& request) {
   const Identity& who = *request.peer.identity;  // no row of the CSA lets in a caller without certificate
@@ -142,7 +135,7 @@ net::ForeignResponse ForeignFront::answer(Operation operation, net::ForeignReque
 
 net::ForeignService ForeignFront::service() {
   std::vector<net::ForeignRoute> routes;
-  for (const Operation operation : foreign_operations) {
+  for (const Operation operation : foreign_operations()) {
     const points::EndpointRow& endpoint = points::row(row(operation).endpoint);
     routes.push_back({.point = std::string(endpoint.point),
                       .method = std::string(endpoint.method),

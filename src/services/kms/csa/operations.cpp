@@ -159,9 +159,15 @@ constexpr bool consistent() {
 }
 static_assert(consistent(), "row(Operation) indexes the table; secrets are named plaintext, and nothing else is");
 
+constexpr std::array foreign_table{Operation::encrypt,     Operation::decrypt, Operation::generate_data_key, Operation::decrypt_data_key, Operation::sign,
+                                        Operation::verify,      Operation::mac,     Operation::verify_mac,        Operation::challenge,        Operation::prove,
+                                        Operation::authenticate, Operation::encapsulate, Operation::decapsulate,  Operation::public_key,       Operation::random,
+                                        Operation::batch,       Operation::openapi};
+
 }  // namespace
 
 std::span<const OperationRow> all_operations() noexcept { return operation_table; }
+std::span<const Operation> foreign_operations() noexcept { return foreign_table; }
 
 const OperationRow& row(Operation operation) noexcept {
   CHECK(operation < Operation::count_);
