@@ -323,8 +323,13 @@ TEST(ForeignWorkersTest, WhereNoWorkerTakesItARequestIsRefusedAtOnceAndItsBodyWi
       });
   std::vector<unsigned> said;
   const auto ask = [&] {
-    ForeignRequest request;
-    request.body = Bytes(4, 7);
+    ForeignRequest request{.peer = nullptr,
+                           .parameters = {},
+                           .query = "",
+                           .content_type = "",
+                           .body = Bytes(4, 7),
+                           .deadline = Deadline::after(std::chrono::seconds(10)),
+                           .request_id = ""};
     route(std::move(request), [&](ForeignResponse response) {
       const std::lock_guard lock(mutex);
       if (response.status == 503) EXPECT_TRUE(body != nullptr && *body != Bytes(4, 7)) << "its secrets are gone";
