@@ -1,11 +1,11 @@
 // Steps 4 to 11 within one domain, without other processes: the answer that is given again, the rate, the charge, the key's policy and its end.
 #include "services/kms/kma/application.hpp"
 
+#include "wire/injection.hpp"
 #include "applicants.hpp"
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/key_history.hpp"
 #include "services/kms/kma/incarnation.hpp"
-#include "wire/injection.hpp"
 
 namespace qanat::kms {
 namespace {
