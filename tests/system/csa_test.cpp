@@ -34,6 +34,7 @@ class CryptographyAsAService : public SharedNetwork {
   /// The list of the applications' root names these, and no others.
   static void revoke(const std::vector<std::string>& names) {
     std::vector<std::filesystem::path> certificates;
+    certificates.reserve(names.size());
     for (const std::string& name : names) certificates.push_back(*folder_ / (name + ".pem"));
     const auto list = crypto::make_foreign_crl({.certificate = *folder_ / "root.pem", .key = *folder_ / "root.key"}, certificates);
     ASSERT_TRUE(list) << list.error().message;

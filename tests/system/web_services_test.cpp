@@ -77,6 +77,7 @@ class WebServices : public SharedNetwork {
   /// The list of their root names these, and no others.
   static void revoke(const std::vector<std::string>& names) {
     std::vector<std::filesystem::path> certificates;
+    certificates.reserve(names.size());
     for (const std::string& name : names) certificates.push_back(files(name).certificate);
     const auto list = crypto::make_foreign_crl(files("root"), certificates);
     ASSERT_TRUE(list) << list.error().message;
