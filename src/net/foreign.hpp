@@ -131,6 +131,8 @@ class ForeignListener {
   /// What connections that come from now on are shown and held against; those that are open keep what they began with. invalid_argument as at the start, and
   /// the listener goes on as it was; conflict on a listener of plain HTTP.
   virtual Result<void> renew(const ForeignTls& tls) = 0;
+  /// Connections that are open end as soon as no request of theirs is worked on; their peers may come anew. Returns at once.
+  virtual void end_open() = 0;
   /// Stops accepting, lets requests that run be answered (at most `grace`), then closes. Idempotent.
   virtual void stop(std::chrono::milliseconds grace) = 0;
 };

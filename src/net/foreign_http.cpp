@@ -220,6 +220,7 @@ class HttpListener final : public ForeignListener {
   }
   [[nodiscard]] std::uint16_t port() const noexcept override { return inner_->port(); }
   Result<void> renew(const ForeignTls& tls) override { return inner_->renew(tls); }
+  void end_open() override { inner_->end_open(); }
   void stop(std::chrono::milliseconds grace) override {
     if (inner_) inner_->stop(grace);
     recorder_.stop(Waiting::run);

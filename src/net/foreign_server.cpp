@@ -140,6 +140,9 @@ class SocketListener final : public ForeignListener {
     tls_.replace(std::move(context));
     return {};
   }
+  void end_open() override {
+    for (Loop& loop : loops_) loop.each([](ForeignSession& session) { session.finish(); });
+  }
   void stop(std::chrono::milliseconds grace) override;
 
  private:
@@ -211,7 +214,7 @@ void SocketListener::stop(std::chrono::milliseconds grace) {
     error_code ignored;
     acceptor_->close(ignored);
     retry_->cancel();
-    for (Loop& loop : loops_) loop.each([](ForeignSession& session) { session.finish(); });
+    end_open();
   });
   {
     std::unique_lock lock(mutex_);

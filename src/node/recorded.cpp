@@ -29,4 +29,16 @@ Result<net::Response> refusal_recorded(Node& node, std::string_view action, cons
   return answer;
 }
 
+net::RefusalSink refusals_of(Node& node, std::string connection) {
+  return [&node, connection = std::move(connection)](const net::Refusal& refusal) {
+    const auto written = node.record({.action = refusal.point.empty() ? connection : refusal.point,
+                                      .outcome = audit::outcome_of(refusal.code),
+                                      .subject = refusal.peer,
+                                      .object = "",
+                                      .reason = refusal.reason,
+                                      .request_id = ""});
+    if (!written) log(LogLevel::error, "audit: {}", written.error().message);
+  };
+}
+
 }  // namespace qanat::node

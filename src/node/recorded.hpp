@@ -21,4 +21,8 @@ Result<net::Response> recorded(Node& node, std::string_view action, const net::R
 Result<net::Response> refusal_recorded(Node& node, std::string_view action, const net::Request& request, std::string_view object,
                                        Result<net::Response> answer);
 
+/// For a listener of software of others (net/foreign.hpp): what it refuses by itself goes on record, under the route's point, or under `connection` where there
+/// is none. The refusal stands whether or not it could be recorded. `node` must outlive it.
+net::RefusalSink refusals_of(Node& node, std::string connection);
+
 }  // namespace qanat::node

@@ -15,10 +15,6 @@ Result<void> judge(const crypto::StatusAnswer& answer, const crypto::Certificate
   return fail(ErrorCode::internal, "status: no such value");
 }
 
-// How long a question may take is what the request that it serves says, and so its sender's choice: only a source that had this much time, and did not answer in
-// it, is silent. Otherwise a sender in haste would choose which source is believed.
-constexpr std::chrono::milliseconds answer_min{500};
-bool is_hasty(Deadline deadline) { return deadline.remaining() < answer_min; }
 bool is_silence(const Error& error, bool asked_in_haste) {
   return error.code == ErrorCode::unavailable || (error.code == ErrorCode::deadline_exceeded && !asked_in_haste);
 }
@@ -64,12 +60,12 @@ Result<void> StatusChecker::check_issued_by(const crypto::Certificate* issuer, c
   const UnixMs now = clock_.now_ms();
   if (known && now < known->asked_at + static_cast<UnixMs>(settings_.fresh.count())) return judge(known->answer, cert);
 
-  const bool in_haste = is_hasty(deadline);
+  const bool hasty = in_haste(deadline);
   if (issuer == nullptr) issuer = trust_.issuer_of(cert);
   const Result<crypto::StatusAnswer> fetched =
       issuer == nullptr ? fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network") : answer_in_order(cert, *issuer, deadline);
   if (!fetched) {
-    if (is_silence(fetched.error(), in_haste) && settings_.serve_unexpired_when_down && known && now < known->answer.next_update) return judge(known->answer, cert);
+    if (is_silence(fetched.error(), hasty) && settings_.serve_unexpired_when_down && known && now < known->answer.next_update) return judge(known->answer, cert);
     return fail_in("certificate status", fetched.error());
   }
   const crypto::StatusAnswer& answer = *fetched;
@@ -87,12 +83,12 @@ Result<crypto::StatusAnswer> StatusChecker::answer_in_order(const crypto::Certif
   for (std::size_t i = 0; i < settings_.order.size(); ++i) {
     // Who is silent leaves time for who comes after it.
     const Deadline until = i + 1 < settings_.order.size() ? deadline.sooner_of(deadline.remaining() / 2) : deadline;
-    const bool in_haste = is_hasty(until);
+    const bool hasty = in_haste(until);
     const auto answer = answer_of(settings_.order[i], cert, issuer, until);
     // A list that is to help when CAS is silent must have come before.
     const bool list_behind = i + 1 < settings_.order.size() && settings_.order[i + 1] != StatusSource::ocsp;
     if (answer && list_behind && settings_.order[i] == StatusSource::ocsp) lists_of(settings_.order[i + 1]).keep_ready(issuer, deadline);
-    if (answer || !is_silence(answer.error(), in_haste)) return answer;
+    if (answer || !is_silence(answer.error(), hasty)) return answer;
     silence = answer.error();
   }
   return fail(silence ? *silence : Error{ErrorCode::internal, "status: nobody is to be asked"});

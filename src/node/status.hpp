@@ -71,6 +71,11 @@ class StatusChecker {
   std::map<std::pair<Bytes, crypto::LeafUse>, UnixMs> chains_held_;  // by certificate fingerprint and use: when the chain was last verified
 };
 
+/// How long a question may take is what the request that it serves says, and so its sender's choice: only who had this much time, and did not answer in it, is
+/// silent. Otherwise a sender in haste would choose which source is believed, or what is done without an answer.
+inline constexpr std::chrono::milliseconds status_answer_min{500};
+inline bool in_haste(Deadline deadline) { return deadline.remaining() < status_answer_min; }
+
 /// The Cq (or X-4) row by which an element of this kind asks for status.
 points::Endpoint status_endpoint(Kind kind) noexcept;
 /// The Cd row of those who ask for status at this row; nothing if they are given no lists.

@@ -60,6 +60,9 @@ POINT_TEST(ChainedConnections, Km_2, refuses, ConnectionsThatCertificatesAloneAu
   const auto offer = net().call("kms-a", Endpoint::km2_offer, "kms-b", as_bytes("an offer"));
   EXPECT_EQ(status_of(offer), 403U);
   net().expect_audit("kms-b", "", "Km-2 is answered over chained connections alone");
+  // The stocks of the SAEs too, which are as good as the keys that they become.
+  EXPECT_EQ(status_of(net().call("kms-a", Endpoint::km2_supply, "kms-b", as_bytes("an offer"))), 403U);
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::km2_activate, "kms-b", Json::object())), 403U);
   // Who may ask for one, and with what.
   EXPECT_EQ(status_of(net().call_json("qkm-b", Endpoint::km2_chain, "kms-b", ask_for(std::string(32, 'a')))), 403U);
   EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::km2_chain, "kms-b", ask_for(std::string(32, 'a')))), 404U) << "a quantum key that there is not";

@@ -31,6 +31,16 @@ class CryptographyAsAService : public SharedNetwork {
     folder_.reset();
   }
 
+  /// The list of the applications' root names these, and no others.
+  static void revoke(const std::vector<std::string>& names) {
+    std::vector<std::filesystem::path> certificates;
+    certificates.reserve(names.size());
+    for (const std::string& name : names) certificates.push_back(*folder_ / (name + ".pem"));
+    const auto list = crypto::make_foreign_crl({.certificate = *folder_ / "root.pem", .key = *folder_ / "root.key"}, certificates);
+    ASSERT_TRUE(list) << list.error().message;
+    std::ofstream(*folder_ / "crls.new") << *list;
+    std::filesystem::rename(*folder_ / "crls.new", *folder_ / "crls.pem");
+  }
   /// kms-a lets software of others in, and destroys keys within seconds.
   static void give_listener() {
     const auto files = [](const char* name) { return crypto::PemFiles{.certificate = *folder_ / (std::string(name) + ".pem"), .key = *folder_ / (std::string(name) + ".key")}; };
@@ -40,13 +50,14 @@ class CryptographyAsAService : public SharedNetwork {
     for (const char* name : {"billing", "other"}) {
       ASSERT_TRUE(crypto::make_foreign_leaf(files(name), {.common_name = name, .uris = {}, .dns = {std::string(name) + ".example"}, .addresses = {}}, ecdsa, files("root")));
     }
+    revoke({});
     const auto ports = app::free_ports(1);
     ASSERT_TRUE(ports);
     port_ = ports->front();
     net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
     std::ofstream(net().network().config_of("kms-a"), std::ios::app)
         << "\n[kms.csa]\ndeletion_wait_min_s = 1\nport = " << port_ << "\ncertificate = \"" << files("kms").certificate.string() << "\"\nkey = \""
-        << files("kms").key.string() << "\"\nroots = \"" << files("root").certificate.string() << "\"\n";
+        << files("kms").key.string() << "\"\nroots = \"" << files("root").certificate.string() << "\"\ncrls = \"" << (*folder_ / "crls.pem").string() << "\"\n";
     const auto started = net().running().start_element("kms-a");
     ASSERT_TRUE(started) << started.error().message;
   }
@@ -211,9 +222,11 @@ class EnvelopesAcrossDomains : public CryptographyAsAService {
                                                  {"algorithm", "SM4-GCM"},
                                                  {"usage", "encryption"},
                                                  {"wrapped", text(exported, "wrapped")},
+                                                 {"statement", text(exported, "statement")},
                                                  {"context", "to b"}}),
                                    "kms-b");
     EXPECT_EQ(text(imported, "key_id"), key);
+    net().expect_audit("kms-b", "csa.import_key", "");
     return key;
   }
 };
@@ -284,6 +297,17 @@ TEST_F(CryptographyAsAService, SoftwareOfOthersAsksByCurl) {
   const Answered document = curl("billing", "/csa/v1/openapi.json", "");
   EXPECT_EQ(document.status, 200);
   EXPECT_EQ(text(document.body, "openapi"), "3.1.0");
+}
+
+TEST_F(CryptographyAsAService, SoftwareWhoseCertificateIsRevokedIsServedNoLonger) {
+  const auto status = [](const char* who) { return curl(who, "/csa/v1/openapi.json", "").status; };
+  EXPECT_EQ(status("other"), 200);
+  revoke({"other"});
+  TestNetwork::await("the list to be taken up", [&] { return status("other") == 0; });
+  EXPECT_EQ(status("billing"), 200);
+  net().expect_audit("kms-a", "csa.connection", "revoked");
+  revoke({});
+  TestNetwork::await("the list to be taken up", [&] { return status("other") == 200; });
 }
 
 TEST_F(CryptographyAsAService, AKeyThatIsOverIsDestroyed) {

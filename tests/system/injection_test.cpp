@@ -198,6 +198,29 @@ POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireUnderAKeyThatCameOfflin
   EXPECT_TRUE(charged.boolean("counts").value_or(false));
 }
 
+TEST_F(ChargedKeys, AQuantumKeyForAChargeMeetsWhatTheKmsDemandsOfThem) {
+  has_offline_stock("A");
+  net().await_quantum_keys();
+  const std::string errand = "charge --authentication 0 --call 1 --distribution 0";
+  EXPECT_EQ(result(terminal("A", errand)).text("origin").value_or(""), "quantum");
+  const std::filesystem::path file = net().network().config_of("kms-a");
+  std::ifstream in(file, std::ios::binary);
+  const std::string before(std::istreambuf_iterator<char>(in), {});
+  const auto restart_with = [&](const std::string& lines) {
+    std::string config = before;
+    const std::size_t at = config.find("[kms]\n");
+    ASSERT_NE(at, std::string::npos) << config;
+    config.insert(at + 6, lines);
+    net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << config;
+    const auto started = net().running().start_element("kms-a");
+    ASSERT_TRUE(started) << started.error().message;
+  };
+  restart_with("quantum_photons = \"measured\"\n");  // no link of this network is measured
+  EXPECT_EQ(result(terminal("A", errand)).text("origin").value_or(""), "device") << "none of the quantum keys is as good as that";
+  restart_with("");
+}
+
 TEST_F(ChargedKeys, WhateverDiesWhileAMediumIsChargedBothEndsAgreeAfterwards) {
   const std::string errand = "charge --authentication 0 --call 2 --distribution 1";
   const auto expect_agreement = [&] {
@@ -222,7 +245,9 @@ TEST_F(ChargedKeys, WhateverDiesWhileAMediumIsChargedBothEndsAgreeAfterwards) {
   expect_agreement();
   crash("kms.charge.received", charging);
   expect_agreement();
+  const std::size_t used = net().audit("kms-a", "kim.used").size();
   crash("kms.injection.burnt", [&] { EXPECT_FALSE(net().hold_call("A", "C", folder_ / "cut", 20)) << "its KMS is gone"; });
+  EXPECT_GT(net().audit("kms-a", "kim.used").size(), used) << "the key that was burnt is on record all the same";
   expect_agreement();
 }
 

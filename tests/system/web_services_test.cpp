@@ -44,10 +44,12 @@ class WebServices : public SharedNetwork {
     ASSERT_TRUE(crypto::make_foreign_leaf(files("iam"), {.common_name = "iam", .uris = {}, .dns = {"localhost"}, .addresses = {"127.0.0.1"}},
                                           crypto::ForeignKey::ecdsa_p256, files("root")));
     for (const char* name : {"hr", "mei", "stranger"}) make_certificate(name);
+    revoke({});
     net().running().stop_element("iam", app::RunningNetwork::Ending::orderly);
     std::ofstream(net().network().config_of("iam"), std::ios::app)
         << "\n[iam.web]\nport = " << ports->front() << "\nurl = \"" << url_ << "\"\nscim_domain = \"a\"\ncertificate = \"" << files("iam").certificate.string()
-        << "\"\nkey = \"" << files("iam").key.string() << "\"\nroots = \"" << files("root").certificate.string() << "\"\n";
+        << "\"\nkey = \"" << files("iam").key.string() << "\"\nroots = \"" << files("root").certificate.string() << "\"\ncrls = \""
+        << (*folder_ / "crls.pem").string() << "\"\n";
     const auto started = net().running().start_element("iam");
     ASSERT_TRUE(started) << started.error().message;
     auto administrator = app::Operator::open(net().network(), "administrator");
@@ -71,6 +73,16 @@ class WebServices : public SharedNetwork {
   static void make_certificate(const std::string& name) {
     ASSERT_TRUE(
         crypto::make_foreign_leaf(files(name), {.common_name = name, .uris = {}, .dns = {}, .addresses = {}}, crypto::ForeignKey::ecdsa_p256, files("root")));
+  }
+  /// The list of their root names these, and no others.
+  static void revoke(const std::vector<std::string>& names) {
+    std::vector<std::filesystem::path> certificates;
+    certificates.reserve(names.size());
+    for (const std::string& name : names) certificates.push_back(files(name).certificate);
+    const auto list = crypto::make_foreign_crl(files("root"), certificates);
+    ASSERT_TRUE(list) << list.error().message;
+    std::ofstream(*folder_ / "crls.new") << *list;
+    std::filesystem::rename(*folder_ / "crls.new", *folder_ / "crls.pem");
   }
   static std::string thumbprint(const std::string& name) { return to_hex(crypto::pem_thumbprint(text_of_file(files(name).certificate)).value()); }
   static Json identity(const Json& body) {
@@ -143,6 +155,17 @@ TEST_F(WebServices, ADirectoryKeepsItsPeopleByScim) {
   EXPECT_EQ(scim(token, "DELETE", "Users/zhao.min").status, 204);
   EXPECT_EQ(scim(token, "GET", "Users/zhao.min").status, 404);
   net().expect_audit("iam", "scim.delete", "");
+}
+
+TEST_F(WebServices, WhoseCertificateIsRevokedIsLetInNoLonger) {
+  const auto status = [](const char* who) { return curl(who, "/scim/v2/ServiceProviderConfig").status; };
+  EXPECT_EQ(status("stranger"), 200);
+  revoke({"stranger"});
+  TestNetwork::await("the list to be taken up", [&] { return status("stranger") == 0; });
+  EXPECT_EQ(status("hr"), 200);
+  net().expect_audit("iam", "oauth.connection", "revoked");
+  revoke({});
+  TestNetwork::await("the list to be taken up", [&] { return status("stranger") == 200; });
 }
 
 TEST_F(WebServices, ScimRefusesInItsOwnWords) {

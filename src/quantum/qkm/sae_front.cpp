@@ -120,6 +120,7 @@ void SaeFront::record_refusal(const net::Refusal& refusal) {
 Result<void> SaeFront::start() {
   if (std::ranges::find(settings_.served, SaeStandard::etsi020) != settings_.served.end()) TRY(open_clients());
   TRY(neighbours_.start());
+  crls_.emplace(settings_.listener.tls);
   ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(settings_.listener, services(), [this](const net::Refusal& refusal) { record_refusal(refusal); }));
   node::log(node::LogLevel::note, "keys for SAEs on port {}", listener_->port());
   return streams_ ? start_streams() : Result<void>();
@@ -132,6 +133,7 @@ Result<void> SaeFront::start_streams() {
   settings.port = settings_.stream_port;
   settings.limits.connections_max = settings_.stream_connections_max;
   settings.limits.request_max = std::chrono::milliseconds(settings_.streams.bounds.timeout_ms_max) + stream_answer_grace;
+  stream_crls_.emplace(settings.tls);
   ASSIGN_OR_RETURN(stream_listener_, net::start_foreign_listener(settings, kme::etsi004::make_protocol(*streams_, settings_.registry),
                                                                  [this](const net::Refusal& refusal) { record_refusal(refusal); }));
   node::log(node::LogLevel::note, "key streams for SAEs on port {}", stream_listener_->port());
@@ -148,7 +150,10 @@ Result<wire::Json> SaeFront::activated(const Identity& sender, ByteView message)
 Result<void> SaeFront::sweep() {
   neighbours_.look_at_clock();
   TRY(delivery_.sweep());
-  return streams_ ? streams_->sweep() : Result<void>();
+  if (streams_) TRY(streams_->sweep());
+  if (listener_) TRY(crls_->look(*listener_));
+  if (stream_listener_) TRY(stream_crls_->look(*stream_listener_));
+  return {};
 }
 
 void SaeFront::stop() {

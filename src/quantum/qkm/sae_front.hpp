@@ -2,6 +2,7 @@
 // key managers of other makers.
 #pragma once
 
+#include "net/crl_watch.hpp"
 #include "net/foreign_client.hpp"
 #include "quantum/qkm/sae_acks.hpp"
 #include "quantum/qkm/stock.hpp"
@@ -67,6 +68,8 @@ class SaeFront {
   Neighbours neighbours_;
   std::unique_ptr<net::ForeignListener> listener_;
   std::unique_ptr<net::ForeignListener> stream_listener_;
+  std::optional<net::CrlWatch> crls_;  // of each listener, once it is started
+  std::optional<net::CrlWatch> stream_crls_;
 };
 
 }  // namespace qanat::qkm

@@ -438,6 +438,10 @@ inline constexpr std::array migrations{
     store::Migration{18, kma_narrow_rows},
     store::Migration{19, kp_narrow_first},
     store::Migration{20, history_schema},
+    store::Migration{21, R"sql(
+      -- KIM: charges end in time (kim/charges.hpp).
+      CREATE INDEX charge_waiting ON charge (made_ms) WHERE state = 'waiting';
+      CREATE INDEX charge_made ON charge (made_ms))sql"},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

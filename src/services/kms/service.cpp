@@ -37,7 +37,6 @@ constexpr UnixMs charges_day_ms = 86'400'000;
 constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr std::chrono::milliseconds evidence_answer_max{10000};
 constexpr std::chrono::seconds evidence_again{30};  // after a failure
-constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
 constexpr std::string_view certificates_revoked = "x-10.revoked";  // kinds of notices from front end to front end
 constexpr std::string_view subject_changed = "pm-1.revoked";
@@ -66,7 +65,7 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 
 struct KmsService::Parts {
   Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, std::unique_ptr<PoolKeys> keys_, crypto::SiteKey site_key,
-        crypto::SiteKey chain_key, DrawQuantum draw)
+        crypto::SiteKey chain_key)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
@@ -79,7 +78,7 @@ struct KmsService::Parts {
         access(node, *store, senders),
         chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        injection({.node = node, .store = *store, .settings = settings, .seals = keys->of(Pool::charged), .ledger = ledger}, std::move(draw)),
+        injection({.node = node, .store = *store, .settings = settings, .seals = keys->of(Pool::charged), .ledger = ledger}, quantum_for_charges(node, agreement)),
         media(node, *store, settings, injection),
         application(node, *store, ledger, agreement, access, injection, trace, settings),
         groups(node, *store, ledger, agreement, access, settings),
@@ -191,7 +190,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
     TRY(forget_old_prepared(transaction, now));
     TRY(drop_expired_pending(transaction, now));
     TRY(forget_idle_groups(transaction, now - std::min(now, group_idle_max_ms)));
-    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
+    TRY(sweep_charges(transaction, now));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return {};
   }));
@@ -292,6 +291,7 @@ void KmsService::Parts::run_sweeper() {
     if (const auto checked = check_archive(); !checked) node::log(node::LogLevel::error, "archive of charging records: {}", checked.error().message);
     if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
+    if (const auto swept = csa_front ? csa_front->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "the CSA's listener: {}", swept.error().message);
     if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
   }
@@ -382,10 +382,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   ASSIGN_OR_RETURN(auto keys, PoolKeys::open({.store = *store, .device = node.device(), .suite = node.suite(), .lifetime = settings.pool_key_lifetime}, node.clock().now_ms()));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   ASSIGN_OR_RETURN(auto chain_key, crypto::SiteKey::read(settings.site_key));  // the same: a secret has one holder
-  ASSIGN_OR_RETURN(auto draw_key, crypto::SiteKey::read(settings.site_key));
   const bool crashed = (database.guard != nullptr && database.guard->after_crash()) || keys->is_first();
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key), std::move(chain_key),
-                                       quantum_from_qkm(node, std::move(draw_key)));
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key), std::move(chain_key));
   Parts& those = *parts;
   those.guard = database.guard;
   TRY(those.history.open());
@@ -396,7 +394,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   TRY(those.quantum.void_left_over());
   those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
   if (those.settings.km2_chain == net::ChainNeed::required)
-    node.require_chained({points::Endpoint::km2_open, points::Endpoint::km2_offer, points::Endpoint::km2_confirm, points::Endpoint::km2_group});
+    node.require_chained({points::Endpoint::km2_open, points::Endpoint::km2_offer, points::Endpoint::km2_confirm, points::Endpoint::km2_group,
+                          points::Endpoint::km2_supply, points::Endpoint::km2_activate});
   if (those.settings.csa.listener) {
     ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
   }

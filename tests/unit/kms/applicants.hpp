@@ -181,6 +181,7 @@ class Applicants {
   bool iam_allows_ = true;
   wire::Assurance token_level_max_ = wire::Assurance::disjoint_qkd_paths;
   std::function<void()> while_checked_;  // what happens while a certificate's status is asked for
+  std::optional<Error> status_;  // of every certificate; absent: good
   std::set<Bytes> revoked_;  // serials of certificates whose status is not good
 
  private:
@@ -192,6 +193,7 @@ class Applicants {
   KmsSettings settings_;
   std::unique_ptr<node::Node> node_ = network_.open_node(kms_, {iam_}, [this](const crypto::Certificate& certificate, Deadline) -> Result<void> {
     if (while_checked_) while_checked_();
+    if (status_) return fail(*status_);
     if (revoked_.contains(certificate.serial())) return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " is revoked");
     return {};
   });

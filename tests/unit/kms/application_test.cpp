@@ -9,6 +9,7 @@
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/key_history.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "wire/injection.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -59,6 +60,35 @@ TEST_P(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   EXPECT_TRUE(kms_.on_record("(commitment " + to_hex(kms_.leg(sid, Role::caller).commitment) + ")"));
   EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::destroyed);
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
+}
+
+TEST(SymmetricModeTest, ASenderInHasteDoesNotBringItAbout) {
+  KmsSettings settings;
+  settings.symmetric_mode = true;
+  Applicants kms(settings);
+  kms.status_ = Error{ErrorCode::deadline_exceeded, "CAS took too long"};
+  const auto made = [&] {
+    return kms.make(kms.a(), kms.session(), Role::caller, [&](wire::KeyRequest& message) {
+      const std::uint32_t epoch = kms.node().settings().policy_epoch;
+      message = must(wire::prove(kms.node().suite(), epoch, message, wire::ExtensionType::symmetric_authentication, 0, Secret(wire::charged_key_size)));
+      message = must(wire::prove(kms.node().suite(), epoch, message, wire::ExtensionType::injected_key, 0, Secret(wire::charged_key_size)));
+    });
+  };
+  const auto applied = [&](const Applicants::Made& application, std::chrono::milliseconds left) {
+    net::Request request = kms.request_of(kms.a(), application.request.octets);
+    request.deadline = Deadline::after(left);
+    return kms.application().apply(request);
+  };
+  constexpr std::chrono::milliseconds haste{400};
+  constexpr std::chrono::milliseconds time_enough{30'000};
+  EXPECT_EQ(refusal(applied(made(), haste)), ErrorCode::deadline_exceeded) << "it is told what happened, and no charged key is looked at";
+  const auto application = made();
+  const auto silent = applied(application, time_enough);
+  EXPECT_EQ(refusal(silent), ErrorCode::denied) << "who had its time is silent: the charged keys are asked for, and there are none";
+  EXPECT_TRUE(silent.error().message.contains("has no secure medium")) << silent.error().message;
+  EXPECT_EQ(refusal(applied(application, haste)), ErrorCode::deadline_exceeded) << "the same octets again do not get what they got before";
+  kms.status_ = Error{ErrorCode::unavailable, "CAS does not answer"};
+  EXPECT_EQ(refusal(applied(application, haste)), ErrorCode::conflict) << "they were remembered";
 }
 
 TEST_P(ApplicationTest, TheCallersDeliveryBringsTheCalleesLegAndASecondApplicationForTheSessionFindsBoth) {

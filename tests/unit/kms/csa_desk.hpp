@@ -38,8 +38,9 @@ inline const std::string a_plaintext = base64("forty-two");
 /// One element with a CSA: node, database, desk.
 class CsaElement {
  public:
-  CsaElement(test::TrustedNetwork& network, const std::string& uri, DeskLimits limits = {}, test::StoreKind kind = test::StoreKind::sqlite)
-      : id_(test::identity(uri)), node_(network.open_node(id_, {})), state_(network.state_of(id_)), limits_(limits), stores_(kind) {
+  CsaElement(test::TrustedNetwork& network, const std::string& uri, DeskLimits limits = {}, test::StoreKind kind = test::StoreKind::sqlite,
+             const std::vector<Identity>& peers = {})
+      : id_(test::identity(uri)), node_(network.open_node(id_, peers)), state_(network.state_of(id_)), limits_(limits), stores_(kind) {
     restart();
   }
   /// What is in memory alone is lost.

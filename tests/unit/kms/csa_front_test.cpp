@@ -16,11 +16,11 @@ TEST(CsaOpenApiTest, HasEveryPathMethodAndErrorOfTheRoutesAndNothingElse) {
   for (const points::EndpointRow& line : points::all_endpoints()) {
     if (line.path.starts_with("/csa/")) routes.insert((line.method == "GET" ? "get " : "post ") + std::string(line.path));
   }
-  const Json document = openapi_document();
+  const Json document = openapi_document(Server::elements);
   EXPECT_EQ(must(document.text("openapi")), "3.1.0");
   const Json paths = must(document.object("paths"));
   std::set<std::string> documented;
-  std::set<std::string> errors{"200", "408", "413", "415", "431"};  // what net says before a handler, besides those of the codes
+  std::set<std::string> errors{"200", "405", "408", "413", "415", "431"};  // what net says before a handler, besides those of the codes
   for (const ErrorCode code : {ErrorCode::invalid_argument, ErrorCode::unauthenticated, ErrorCode::denied, ErrorCode::not_found, ErrorCode::conflict,
                                ErrorCode::exhausted, ErrorCode::unavailable, ErrorCode::deadline_exceeded, ErrorCode::internal})
     errors.insert(std::to_string(net::http_status(code)));
@@ -53,12 +53,27 @@ void expect_references(const Json& document, const Json& at) {
   }
 }
 TEST(CsaOpenApiTest, ItsReferencesLeadSomewhere) {
-  const Json document = must(Json::parse(openapi_document().dump()));
+  const Json document = must(Json::parse(openapi_document(Server::elements).dump()));
   expect_references(document, document);
 }
 
+TEST(CsaOpenApiTest, SoftwareOfOthersIsToldOfItsOwnPathsAndRefusals) {
+  const Json document = must(Json::parse(openapi_document(Server::foreign).dump()));
+  expect_references(document, document);
+  const Json paths = must(document.object("paths"));
+  EXPECT_EQ(paths.names().size(), foreign_operations().size());
+  for (const Operation operation : foreign_operations()) EXPECT_TRUE(paths.has(points::row(row(operation).endpoint).path)) << row(operation).name;
+  EXPECT_FALSE(paths.has(points::row(Endpoint::csa_create_key).path)) << "keys are made over the elements' own connections";
+  const Json responses = must(must(document.object("components")).object("responses"));
+  EXPECT_TRUE(responses.has("405") && responses.has("417"));
+  EXPECT_FALSE(responses.has("413")) << "a body that is too large is a 400 there";
+}
+TEST_F(CsaDeskTest, ServesSoftwareOfOthersTheirDocument) {
+  EXPECT_EQ(must(csa_.ask(Operation::openapi, app("foreign:billing.example"), std::string())).dump(), openapi_document(Server::foreign).dump());
+}
+
 TEST(CsaOpenApiTest, RequestsAreDescribedAsTheyAreRead) {
-  const Json paths = must(openapi_document().object("paths"));
+  const Json paths = must(openapi_document(Server::elements).object("paths"));
   for (const OperationRow& line : all_operations()) {
     if (line.operation == Operation::openapi) continue;
     const Json post = must(must(paths.object(points::row(line.endpoint).path)).object("post"));
@@ -70,7 +85,7 @@ TEST(CsaOpenApiTest, RequestsAreDescribedAsTheyAreRead) {
   }
 }
 
-TEST_F(CsaDeskTest, ServesItsDocument) { EXPECT_EQ(must(csa_.ask(Operation::openapi, app(billing), std::string())).dump(), openapi_document().dump()); }
+TEST_F(CsaDeskTest, ServesItsDocument) { EXPECT_EQ(must(csa_.ask(Operation::openapi, app(billing), std::string())).dump(), openapi_document(Server::elements).dump()); }
 
 TEST_F(CsaDeskTest, HandlersTellApplicationsFromOperatorsByTheirCertificates) {
   const auto handlers = handlers_of(csa_.desk(), csa_.node().clock());

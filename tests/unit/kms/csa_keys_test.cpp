@@ -1,5 +1,6 @@
 // The CSA's keys: versions and rotation, the bound on nonces, states, policies with their rates and totals, export, batches.
 #include "csa_desk.hpp"
+#include "services/kms/csa/export_statement.hpp"
 
 namespace qanat::kms::csa {
 namespace {
@@ -286,7 +287,7 @@ TEST_P(CsaStoresTest, ListsGoOnWhereTheyEnded) {
 }
 
 TEST_F(CsaDeskTest, AKeyGoesToAnotherDomainUnderTheKeyThatItsPolicyNames) {
-  CsaElement there(network_, "qanat://b/kms/kms-b", small_limits);
+  CsaElement there(network_, "qanat://b/kms/kms-b", small_limits, test::StoreKind::sqlite, {test::identity("qanat://a/kms/kms-a")});
   const Json receiver = must(there.ask(Operation::create_key, app(payroll), Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"usage", "encapsulation"}})));
   const Json target = Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"public_key", text(receiver, "public_key")}});
   Json policy = grants({grant(billing, {"encrypt", "export_key"})});
@@ -302,15 +303,18 @@ TEST_F(CsaDeskTest, AKeyGoesToAnotherDomainUnderTheKeyThatItsPolicyNames) {
   EXPECT_EQ(refusal(exported(key, payroll)), ErrorCode::denied) << "no grant";
   const Json wrapped = must(exported(key));
   const std::string sealed = text(must(encrypt(key, billing, "invoice 7")), "ciphertext");
-  const auto import = [&](const std::string& octets, const char* context) {
+  const auto import = [&](const Json& exported_key, const char* context) {
     return there.ask(Operation::import_key, app(payroll),
-                     Json::object({{"under", text(receiver, "key_id")}, {"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"wrapped", octets}, {"context", context}}));
+                     Json::object({{"under", text(receiver, "key_id")},
+                                   {"algorithm", "SM4-GCM"},
+                                   {"usage", "encryption"},
+                                   {"wrapped", text(exported_key, "wrapped")},
+                                   {"statement", text(exported_key, "statement")},
+                                   {"context", context}}));
   };
-  EXPECT_EQ(refusal(import(text(wrapped, "wrapped"), "to c")), ErrorCode::denied);
-  Bytes changed = must(wrapped.base64("wrapped"));
-  changed.back() ^= 1U;
-  EXPECT_EQ(refusal(import(wire::to_base64(changed), "to b")), ErrorCode::denied);
-  const std::string imported = text(must(import(text(wrapped, "wrapped"), "to b")), "key_id");
+  EXPECT_EQ(refusal(import(wrapped, "to c")), ErrorCode::denied);
+  const std::string imported = text(must(import(wrapped, "to b")), "key_id");
+  EXPECT_TRUE(there.audited(key + "/1 from qanat://a/kms/kms-a"));
   EXPECT_EQ(imported, key) << "it keeps its name";
   const auto opened = [&](const std::string& ciphertext) {
     return there.ask(Operation::decrypt, app(payroll), Json::object({{"key_id", key}, {"ciphertext", ciphertext}, {"context", "invoice 7"}}));
@@ -319,38 +323,83 @@ TEST_F(CsaDeskTest, AKeyGoesToAnotherDomainUnderTheKeyThatItsPolicyNames) {
   EXPECT_EQ(refusal(there.ask(Operation::encrypt, app(payroll), Json::object({{"key_id", key}, {"plaintext", a_plaintext}}))), ErrorCode::conflict)
       << "one CSA seals with a key, so that one counts its nonces";
   EXPECT_EQ(refusal(there.ask(Operation::rotate_key, app(payroll), Json::object({{"key_id", key}}))), ErrorCode::conflict);
-  EXPECT_EQ(refusal(import(text(wrapped, "wrapped"), "to b")), ErrorCode::conflict) << "this version is there";
+  EXPECT_EQ(refusal(import(wrapped, "to b")), ErrorCode::conflict) << "this version is there";
   must(administer(Operation::rotate_key, Json::object({{"key_id", key}})));
   const std::string later = text(must(encrypt(key, billing, "invoice 7")), "ciphertext");
   EXPECT_EQ(refusal(opened(later)), ErrorCode::not_found) << "not yet";
-  must(import(text(must(exported(key)), "wrapped"), "to b"));
+  must(import(must(exported(key)), "to b"));
   EXPECT_TRUE(opened(later) && opened(sealed)) << "a further version joins";
   EXPECT_EQ(refusal(there.ask(Operation::import_key, app(billing),
-                              Json::object({{"under", text(receiver, "key_id")}, {"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"wrapped", text(wrapped, "wrapped")}, {"context", "to b"}}))),
+                              Json::object({{"under", text(receiver, "key_id")},
+                                            {"algorithm", "SM4-GCM"},
+                                            {"usage", "encryption"},
+                                            {"wrapped", text(wrapped, "wrapped")},
+                                            {"statement", text(wrapped, "statement")},
+                                            {"context", "to b"}}))),
             ErrorCode::denied)
       << "under a key of somebody else";
 }
 
 TEST_F(CsaDeskTest, AnExportedKeyIsBoundToItsNameVersionAlgorithmAndUsage) {
-  CsaElement there(network_, "qanat://b/kms/kms-b", small_limits);
+  CsaElement there(network_, "qanat://b/kms/kms-b", small_limits, test::StoreKind::sqlite, {test::identity("qanat://a/kms/kms-a")});
   const Json receiver = must(there.ask(Operation::create_key, app(payroll), Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"usage", "encapsulation"}})));
   Json policy = grants({grant(billing, {"mac", "export_key"})});
   policy.set("export_under", Json::array({Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"public_key", text(receiver, "public_key")}})}));
   const std::string key = csa_.create(the_operator(), "HMAC-SM3", "mac", policy);
   const Json exported = must_ask(Operation::export_key, billing, Json::object({{"key_id", key}, {"public_key", text(receiver, "public_key")}}));
   const Bytes wrapped = must(exported.base64("wrapped"));
-  const auto import = [&](const Bytes& octets, const char* algorithm, const char* usage) {
+  const auto import = [&](const Bytes& octets, const char* algorithm, const char* usage, const Bytes& statement) {
     return there.ask(Operation::import_key, app(payroll),
-                     Json::object({{"under", text(receiver, "key_id")}, {"algorithm", algorithm}, {"usage", usage}, {"wrapped", wire::to_base64(octets)}}));
+                     Json::object({{"under", text(receiver, "key_id")},
+                                   {"algorithm", algorithm},
+                                   {"usage", usage},
+                                   {"wrapped", wire::to_base64(octets)},
+                                   {"statement", wire::to_base64(statement)}}));
   };
-  EXPECT_EQ(refusal(import(wrapped, "HMAC-SM3", "authentication")), ErrorCode::denied) << "it makes MACs, and proves nobody's identity";
-  EXPECT_EQ(refusal(import(wrapped, "HMAC-SHA256", "mac")), ErrorCode::denied) << "of the same length";
-  for (const std::size_t at : {std::size_t{2}, sealed_header_octets - 1}) {  // in its id, and in its version
+  const Bytes statement = must(exported.base64("statement"));
+  EXPECT_EQ(refusal(import(wrapped, "HMAC-SM3", "authentication", statement)), ErrorCode::denied) << "it makes MACs, and proves nobody's identity";
+  EXPECT_EQ(refusal(import(wrapped, "HMAC-SHA256", "mac", statement)), ErrorCode::denied) << "of the same length";
+  for (const std::size_t at : {std::size_t{2}, sealed_header_octets - 1, wrapped.size() - 1}) {  // in its id, in its version, in its tag
     Bytes changed = wrapped;
     changed[at] ^= 2U;
-    EXPECT_EQ(refusal(import(changed, "HMAC-SM3", "mac")), ErrorCode::denied) << at;
+    // By its own seal, whatever is said of it.
+    EXPECT_EQ(refusal(import(changed, "HMAC-SM3", "mac", must(make_export_statement(csa_.node(), changed)))), ErrorCode::denied) << at;
   }
-  EXPECT_EQ(text(must(import(wrapped, "HMAC-SM3", "mac")), "key_id"), key);
+  EXPECT_EQ(text(must(import(wrapped, "HMAC-SM3", "mac", statement)), "key_id"), key);
+}
+
+TEST_F(CsaDeskTest, AWrappedKeyIsTakenOnTheWordOfAPeerAlone) {
+  CsaElement there(network_, "qanat://b/kms/kms-b", small_limits, test::StoreKind::sqlite, {test::identity("qanat://a/kms/kms-a")});
+  CsaElement stranger_kms(network_, "qanat://c/kms/kms-c", small_limits);
+  const Json receiver = must(there.ask(Operation::create_key, app(payroll), Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"usage", "encapsulation"}})));
+  const auto wrapped_by_anybody = [&](std::uint32_t version) {  // who has the public key
+    const Algorithm& mac = *must(find_algorithm("HMAC-SM3"));
+    const SealedHeader header{.kind = SealedKind::exported_key, .key = network_.rng().id<CsaKeyId>(), .version = version};
+    return must(wrap_key(*must(find_algorithm("SM2+ML-KEM-768")), must(receiver.base64("public_key")), header, {.algorithm = mac, .usage = Usage::mac}, "",
+                         Secret(mac.material), network_.rng()));
+  };
+  const auto import = [&](const Bytes& wrapped, const Bytes& statement) {
+    return there.ask(Operation::import_key, app(payroll),
+                     Json::object({{"under", text(receiver, "key_id")},
+                                   {"algorithm", "HMAC-SM3"},
+                                   {"usage", "mac"},
+                                   {"wrapped", wire::to_base64(wrapped)},
+                                   {"statement", wire::to_base64(statement)}}));
+  };
+  const Bytes wrapped = wrapped_by_anybody(1);
+  EXPECT_EQ(refusal(import(wrapped, Bytes(100))), ErrorCode::invalid_argument) << "no statement";
+  EXPECT_EQ(refusal(import(wrapped, must(make_export_statement(csa_.node(), wrapped_by_anybody(1))))), ErrorCode::denied) << "of another wrapped key";
+  const auto foreign = import(wrapped, must(make_export_statement(stranger_kms.node(), wrapped)));
+  EXPECT_EQ(refusal(foreign), ErrorCode::denied);
+  EXPECT_NE(foreign.error().message.find("is no KMS among the peers"), std::string::npos) << foreign.error().message;
+  Bytes altered = must(make_export_statement(csa_.node(), wrapped));
+  altered[4 + 2 + 64] ^= 1U;  // in the signature
+  EXPECT_EQ(refusal(import(wrapped, altered)), ErrorCode::denied);
+  for (const std::uint32_t version : {0U, versions_max + 1}) {
+    const Bytes odd = wrapped_by_anybody(version);
+    EXPECT_EQ(refusal(import(odd, must(make_export_statement(csa_.node(), odd)))), ErrorCode::invalid_argument) << version;
+  }
+  EXPECT_TRUE(import(wrapped, must(make_export_statement(csa_.node(), wrapped))));
 }
 
 TEST_F(CsaDeskTest, AnOwnerWhoIsNoOperatorKeepsTheExportTargets) {
@@ -402,6 +451,24 @@ TEST_F(CsaDeskTest, ACallersRequestsInAMinuteAreBounded) {
   EXPECT_TRUE(draw(billing));
 }
 
+TEST_F(CsaDeskTest, BatchesThatCannotBeReadCountAndAreOnRecordLikeAnyRequest) {
+  DeskLimits three = small_limits;
+  three.requests_per_minute = 3;
+  CsaElement csa(network_, "qanat://a/kms/kms-batches", three);
+  const auto tried = [&](const std::string& caller, const std::string& body) { return refusal(csa.ask(Operation::batch, app(caller), body)); };
+  EXPECT_EQ(tried(billing, "{"), ErrorCode::invalid_argument);
+  EXPECT_TRUE(csa.audited("csa.batch") && csa.audited(billing)) << "unreadable text too";
+  EXPECT_EQ(tried(billing, R"({"requests":[]})"), ErrorCode::invalid_argument);
+  EXPECT_EQ(tried(billing, R"({"requests":7})"), ErrorCode::invalid_argument);
+  EXPECT_EQ(tried(billing, "{"), ErrorCode::exhausted);
+  const Json bad = Json::object({{"operation", "dance"}});
+  const Json answer = must(csa.ask(Operation::batch, app(payroll), Json::object({{"requests", Json::array({bad, bad, bad, bad})}})));
+  const std::vector<Json> results = must(answer.array("results"));
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_EQ(must(results[2].integer("status")), 400);
+  EXPECT_EQ(must(results[3].integer("status")), 503) << "each item is one";
+}
+
 TEST_F(CsaDeskTest, WhatIsMalformedIsRefusedWithItsPlace) {
   const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
   const auto tried = [&](const std::string& body) {
@@ -413,6 +480,7 @@ TEST_F(CsaDeskTest, WhatIsMalformedIsRefusedWithItsPlace) {
   EXPECT_EQ(tried(with_key + "}"), "plaintext: is missing");
   EXPECT_EQ(tried(R"({"plaintext":"YQ=="})"), "key_id: is missing");
   EXPECT_EQ(tried(with_key + R"(,"plaintext":"YQ==","colour":1})"), "colour: is not known here");
+  EXPECT_EQ(tried(with_key + R"(,"plaintext":"YQ==","operation":"encrypt"})"), "operation: is not known here") << "that is for items of a batch";
   EXPECT_NE(tried(with_key + R"(,"plaintext":"YQ=a"})"), "");
   EXPECT_NE(tried(with_key + R"(,"plaintext":""})"), "");
   EXPECT_EQ(tried(with_key + R"(,"plaintext":7})"), "plaintext: must be base64, its name written without escapes");

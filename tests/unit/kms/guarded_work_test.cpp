@@ -185,17 +185,17 @@ TEST_F(GuardedWorkTest, MediaTheirStockAndTheirCharges) {
     TRY(stock.charge(transaction, medium, charge_id(1), {0, 2, 0}, wire::Charged::offline, wire::ChargeOrigin::device, std::move(keys)));
     TRY(stock.spend_transport_key(transaction, node_->suite(), medium));
     TRY(move_charge(transaction, charge_id(1), ChargeState::waiting, ChargeState::given, "other"));
-    TRY(keep_answer(transaction, charge_id(1), {}, Bytes(8, 1)));
+    TRY(keep_answer(transaction, charge_id(1), {}, Bytes(8, 1), now()));
     TRY(move_charge(transaction, charge_id(2), ChargeState::waiting, ChargeState::rejected, "other"));
     TRY(move_charge(transaction, charge_id(3), ChargeState::waiting, ChargeState::given, "other"));
-    TRY(keep_answer(transaction, charge_id(3), Bytes(32, 4), Bytes(8, 2)));
+    TRY(keep_answer(transaction, charge_id(3), Bytes(32, 4), Bytes(8, 2), now()));
     return move_charge(transaction, charge_id(3), ChargeState::given, ChargeState::received, "");
   }));
   open();
   EXPECT_EQ(number("SELECT count(*) FROM charge WHERE answer IS NOT NULL"), 1) << "what was received is not given again";
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
     Stock stock(keys_->of(Pool::charged));
-    TRY(forget_answers(transaction, now() + 1000));
+    TRY(sweep_charges(transaction, now() + charge_answer_life_ms + 1000));
     TRY(stock.burn(transaction, medium, wire::KeySet::call, 0));
     ASSIGN_OR_RETURN(const auto wiped, wipe_medium_of(transaction, Uid("alice")));
     EXPECT_EQ(wiped, medium.id);
@@ -205,6 +205,10 @@ TEST_F(GuardedWorkTest, MediaTheirStockAndTheirCharges) {
   must(pay_records(*node_, *store_, Owed::all));
   open();
   EXPECT_EQ(number("SELECT count(*) FROM charge WHERE answer IS NOT NULL"), 0);
+  EXPECT_EQ(number("SELECT count(*) FROM charge"), 3);
+  must(store_->transact([&](store::Transaction& transaction) { return sweep_charges(transaction, now() + charge_kept_ms + 1000); }));
+  open();
+  EXPECT_EQ(number("SELECT count(*) FROM charge"), 0);
   EXPECT_EQ(number("SELECT count(*) FROM injected_key") + number("SELECT count(*) FROM owed_record"), 0);
 }
 

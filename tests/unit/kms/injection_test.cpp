@@ -59,6 +59,7 @@ class InjectionTest : public testing::TestWithParam<test::StoreKind> {
     }
     injection_.emplace(Injection::Parts{.node = *node_, .store = *store_, .settings = settings_, .seals = node_->device(), .ledger = ledger_},
                        [this](Deadline, const std::string&) -> std::optional<Secret> {
+                         ++draws_;
                          return quantum_ ? std::optional(network_.rng().secret(32)) : std::nullopt;
                        });
     desk_.emplace(*node_, *store_, settings_, *injection_);
@@ -202,6 +203,7 @@ class InjectionTest : public testing::TestWithParam<test::StoreKind> {
   node::Credentials alice_;
   node::Credentials bob_;
   bool quantum_ = true;
+  int draws_ = 0;  // how often a quantum key was asked for
   test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
   Ledger ledger_{node_->device()};
@@ -385,7 +387,7 @@ TEST_P(InjectionTest, ARevokedTerminalLosesItsStockAndGetsNoOther) {
   ASSERT_TRUE(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice_.messages->classical.der())}));
   EXPECT_EQ(refusal(spend(1, keys.of(KeySet::call).keys[1])), ErrorCode::denied);
   EXPECT_TRUE(audited("kim.revoked"));
-  EXPECT_EQ(refusal(decide("approve", waits)), ErrorCode::denied);
+  EXPECT_EQ(refusal(decide("approve", waits)), ErrorCode::conflict) << "what waited for it is rejected";
   ASSERT_TRUE(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice_.messages->classical.der())})) << "said again";
 }
 
@@ -627,6 +629,112 @@ TEST_P(InjectionTest, ChargesWithoutReceiptAreLimited) {
   enter(sim_, "alice", false);
   for (int i = 0; i < 16; ++i) ASSERT_TRUE(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets)));
   EXPECT_EQ(refusal(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets))), ErrorCode::exhausted);
+}
+
+TEST_P(InjectionTest, ChargesWithReceiptAreLimitedTooAndThoseThatCameToNothing) {
+  enter(sim_);
+  const wire::ChargePayload keys = charged(sim_, 0, 0, 1);
+  const Secret other(32);
+  EXPECT_EQ(refusal(injection_->charge(request(asking(sim_, {0, 1, 0}, std::pair(0U, &other)).message.octets))), ErrorCode::unauthenticated);
+  EXPECT_EQ(rows("charge WHERE h_req IS NOT NULL"), 1) << "a request whose charged key does not hold counts";
+  for (int i = 0; i < 31; ++i) {
+    const Asking asked = asking(sim_, {0, 1, 0});
+    const auto answer = injection_->charge(request(asked.message.octets));
+    ASSERT_TRUE(answer) << i << ": " << answer.error().message;
+    ASSERT_TRUE(injection_->receipt(request(receipt_of(opened(asked, answer->body)))));
+  }
+  const int drawn = draws_;
+  const auto refused = injection_->charge(request(asking(sim_, {0, 1, 0}, std::pair(0U, &keys.of(KeySet::distribution).keys[0])).message.octets));
+  EXPECT_EQ(refusal(refused), ErrorCode::exhausted);
+  EXPECT_TRUE(refused.error().message.contains("in an hour")) << refused.error().message;
+  EXPECT_EQ(draws_, drawn) << "no quantum key is drawn for it";
+  EXPECT_EQ(rows("injected_key WHERE key_set = 3"), 1) << "and no charged key is burnt";
+  must(store_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE charge SET made_ms = made_ms - 3600001", {}); }));
+  EXPECT_TRUE(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets))) << "an hour later";
+}
+
+TEST_P(InjectionTest, AFullSetIsRefusedBeforeAnythingIsUsedForIt) {
+  enter(sim_);
+  const wire::ChargePayload keys = charged(sim_, 0, 0, 1);
+  const std::string ticket = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  must(store_->transact([](store::Transaction& transaction) {
+    return transaction.run("UPDATE medium_set SET free_index = next_index + 65536 WHERE key_set = 2", {});
+  }));
+  const int drawn = draws_;
+  const auto refused = injection_->charge(request(asking(sim_, {0, 1, 0}, std::pair(0U, &keys.of(KeySet::distribution).keys[0])).message.octets));
+  EXPECT_EQ(refusal(refused), ErrorCode::exhausted);
+  EXPECT_EQ(refusal(decide("approve", ticket)), ErrorCode::exhausted) << "by file too";
+  EXPECT_EQ(draws_, drawn);
+  EXPECT_EQ(rows("injected_key WHERE key_set = 3"), 1);
+}
+
+TEST_P(InjectionTest, KeysMoveOnlyInAMediumThatIsActiveInThatTransaction) {
+  enter(sim_);
+  (void)charged(sim_, 0, 2, 0);
+  const Medium seen = *must(store_->transact([&](store::Transaction& transaction) { return injection_->stock().find(transaction, sim_); }));
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "lock"}, {"medium", sim_.hex()}})));  // after it was looked at
+  const auto burnt = store_->transact([&](store::Transaction& transaction) { return injection_->stock().burn(transaction, seen, KeySet::call, 0); });
+  EXPECT_EQ(refusal(burnt), ErrorCode::denied);
+  const auto put = store_->transact([&](store::Transaction& transaction) {
+    std::vector<Secret> keys;
+    keys.emplace_back(wire::charged_key_size);
+    return injection_->stock().charge(transaction, seen, wire::ChargeId(Bytes(16, 1)), {0, 1, 0}, Charged::wire, wire::ChargeOrigin::device, std::move(keys));
+  });
+  EXPECT_EQ(refusal(put), ErrorCode::denied);
+  EXPECT_EQ(rows("injected_key"), 2);
+}
+
+TEST_P(InjectionTest, WhatIsUsedGivenAgainAndOrderedIsOnRecord) {
+  enter(sim_);
+  const wire::ChargePayload keys = charged(sim_, 0, 1, 1);
+  const std::pair distribution(0U, &keys.of(KeySet::distribution).keys[0]);
+  const Asking asked = asking(sim_, {0, 1, 0}, distribution);
+  ASSERT_TRUE(injection_->charge(request(asked.message.octets)));
+  EXPECT_TRUE(audited("key 0 of the distribution set, charged offline; request 0123456789abcdef"));
+  EXPECT_FALSE(audited("given again"));
+  ASSERT_TRUE(injection_->charge(request(asked.message.octets)));
+  EXPECT_TRUE(audited("given again"));
+  ASSERT_TRUE(spend(0, keys.of(KeySet::call).keys[0]));
+  EXPECT_TRUE(audited("key 0 of the call set, charged offline; request 0123456789abcdef"));
+  EXPECT_EQ(owed_rows(), 0);
+  EXPECT_FALSE(audited("km-1.ordered"));
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "lock"}, {"medium", sim_.hex()}})));
+  EXPECT_EQ(order_for(sim_), wire::MediumOrder::lock);
+  EXPECT_TRUE(audited("km-1.ordered"));
+}
+
+TEST_P(InjectionTest, NoFileOfAWipedMediumIsGivenAnyMoreAndWhatWaitedForItIsRejected) {
+  enter(sim_);
+  const std::string given = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  ASSERT_TRUE(decide("approve", given));
+  const std::string waits = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  ASSERT_TRUE(decide("collect", given));
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "wipe"}, {"medium", sim_.hex()}})));
+  EXPECT_EQ(refusal(decide("collect", given)), ErrorCode::not_found);
+  EXPECT_EQ(refusal(decide("approve", waits)), ErrorCode::conflict);
+  EXPECT_EQ(rows("charge WHERE state = 'rejected'"), 1);
+}
+
+TEST_P(InjectionTest, ChargesEndInTime) {
+  enter(sim_);
+  const std::string late = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  const std::string never = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  constexpr UnixMs a_day = 86'400'000;
+  const auto age = [&](UnixMs days) {  // as if everything was so many days older
+    must(store_->transact([&](store::Transaction& transaction) { return transaction.run("UPDATE charge SET made_ms = made_ms - ?", {store::column(days * a_day)}); }));
+    must(store_->transact([&](store::Transaction& transaction) { return sweep_charges(transaction, node_->clock().now_ms()); }));
+  };
+  age(6);
+  ASSERT_TRUE(decide("approve", late)) << "in time";
+  age(2);
+  EXPECT_TRUE(decide("collect", late)) << "its file is two days old";
+  EXPECT_EQ(refusal(decide("approve", never)), ErrorCode::conflict) << "nobody approved it in its seven days";
+  EXPECT_EQ(rows("charge WHERE state = 'rejected'"), 1);
+  age(6);
+  EXPECT_EQ(refusal(decide("collect", late)), ErrorCode::not_found);
+  EXPECT_EQ(rows("charge"), 2);
+  age(25);
+  EXPECT_EQ(rows("charge"), 0);
 }
 
 TEST_P(InjectionTest, TheDeskListsTheStockAndWhatWaits) {

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "crypto/foreign_issue.hpp"
+#include "net/crl_watch.hpp"
+#include "net/foreign_workers.hpp"
 #include "pki.hpp"
 #include "plain_http.hpp"
 #include "raw_tls.hpp"
@@ -257,6 +259,97 @@ TEST_F(ForeignListenerTest, RefusesACertificateThatItsIssuersListNamesAndTakesTh
   EXPECT_FALSE(ask(&files().sae, who).contains("200"));
   EXPECT_TRUE(refused("revoked"));
   EXPECT_TRUE(ask(&files().sae_uri, who).contains("200"));
+}
+
+TEST_F(ForeignListenerTest, AListThatIsWrittenAnewIsTakenUpAndEndsTheConnectionsThatAreOpen) {
+  const std::filesystem::path crls = files().folder / "watched.pem";
+  auto written = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1);
+  const auto write = [&](const std::string& list) {
+    std::ofstream(crls) << list;
+    std::filesystem::last_write_time(crls, written += std::chrono::seconds(1));
+  };
+  const auto list_of = [](std::vector<std::filesystem::path> revoked) { return crypto::make_foreign_crl(files().root, revoked).value(); };
+  write(list_of({}));
+  const ForeignTls tls{.chains = {{files().server.certificate, files().server.key}}, .roots = files().root.certificate, .crls = crls};
+  CrlWatch watch(tls);
+  start(tls);
+  const test::RawContext context = client_context(&files().sae);
+  constexpr const char* keep = "GET /x/sae/who HTTP/1.1\r\nHost: k\r\n\r\n";
+  test::RawTls idle = test::RawTls::to(listener_->port(), *context);
+  test::RawTls busy = test::RawTls::to(listener_->port(), *context);
+  ASSERT_TRUE(idle.connect());
+  ASSERT_TRUE(busy.connect());
+  busy.write("GET /x/later HTTP/1.1\r\nHost: k\r\n\r\n");
+  ForeignReply later = held();
+  ASSERT_TRUE(watch.look(*listener_)) << "nothing has changed";
+  write(list_of({files().sae.certificate}));
+  ASSERT_TRUE(watch.look(*listener_));
+  idle.write(keep);
+  EXPECT_FALSE(idle.read_all().contains("200 OK")) << "a connection from before the revocation ends";
+  later({.status = 200, .content_type = "text/plain", .body = Secret::copy_of(as_bytes("done")), .open_body = {}, .fields = {}});
+  busy.write(keep);
+  const std::string answered = busy.read_all();
+  EXPECT_TRUE(answered.contains("done")) << "what was asked before is answered";
+  EXPECT_FALSE(answered.contains("|sae-a")) << "and nothing more";
+  EXPECT_FALSE(ask(&files().sae, who).contains("200"));
+  EXPECT_TRUE(refused("revoked"));
+  write("no list");
+  EXPECT_FALSE(watch.look(*listener_));
+  EXPECT_FALSE(watch.look(*listener_)) << "until it fits";
+  EXPECT_TRUE(ask(&files().sae_uri, who).contains("200")) << "meanwhile the last that did is in force";
+  write(list_of({}));
+  ASSERT_TRUE(watch.look(*listener_));
+  EXPECT_TRUE(ask(&files().sae, who).contains("200"));
+}
+
+TEST(ForeignWorkersTest, WhereNoWorkerTakesItARequestIsRefusedAtOnceAndItsBodyWiped) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool go = false;
+  const Bytes* body = nullptr;
+  Workers workers(1, 1);
+  const auto respond = [](unsigned status) { return ForeignResponse{.status = status, .content_type = "", .body = {}}; };
+  const auto route = by_worker(
+      workers,
+      [&](ForeignRequest&) {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return go; });
+        return respond(200);
+      },
+      [&](const ForeignRequest& request) {
+        body = &request.body;
+        EXPECT_EQ(request.body, Bytes(4, 7));
+        return respond(503);
+      });
+  std::vector<unsigned> said;
+  const auto ask = [&] {
+    ForeignRequest request{.peer = nullptr,
+                           .parameters = {},
+                           .query = "",
+                           .content_type = "",
+                           .body = Bytes(4, 7),
+                           .deadline = Deadline::after(std::chrono::seconds(10)),
+                           .request_id = ""};
+    route(std::move(request), [&](ForeignResponse response) {
+      const std::lock_guard lock(mutex);
+      if (response.status == 503) EXPECT_TRUE(body != nullptr && *body != Bytes(4, 7)) << "its secrets are gone";
+      said.push_back(response.status);
+      changed.notify_all();
+    });
+  };
+  std::size_t refused = 0;
+  std::size_t asked = 0;
+  for (; refused == 0 && asked < 4; ++asked) {  // one works, one waits
+    ask();
+    const std::lock_guard lock(mutex);
+    refused = said.size();
+  }
+  EXPECT_EQ(refused, 1U);
+  EXPECT_EQ(said, std::vector<unsigned>{503});
+  std::unique_lock lock(mutex);
+  go = true;
+  changed.notify_all();
+  EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(10), [&] { return said.size() == asked; }));
 }
 
 TEST_F(ForeignListenerTest, RefusesAnElementsIdentityWhoeverIssuedIt) {

@@ -1,11 +1,15 @@
 #include "services/iam/web/web_front.hpp"
 
+#include "node/log.hpp"
+#include "node/recorded.hpp"
+
 namespace qanat::iam {
 namespace {
 
 constexpr std::size_t web_workers = 2;
 constexpr std::size_t web_waiting_max = 128;
 constexpr std::chrono::milliseconds web_grace{1000};
+constexpr std::chrono::milliseconds lists_looked_at_every{1000};
 constexpr std::string_view form_type = "application/x-www-form-urlencoded";
 
 net::ForeignResponse rendered(const WebAnswer& answer) {
@@ -71,25 +75,35 @@ WebSettings WebSettings::read(node::Config& iam) {
   return out;
 }
 
-WebFront::WebFront(OAuth oauth, Scim scim) : oauth_(std::move(oauth)), scim_(std::move(scim)), workers_(web_workers, web_waiting_max) {}
+WebFront::WebFront(OAuth oauth, Scim scim, const net::ForeignTls& tls)
+    : oauth_(std::move(oauth)), scim_(std::move(scim)), workers_(web_workers, web_waiting_max), crls_(tls) {}
 
 Result<std::unique_ptr<WebFront>> WebFront::start(const net::ForeignSettings& settings, OAuth oauth, Scim scim, node::Node& node) {
-  std::unique_ptr<WebFront> front(new WebFront(std::move(oauth), std::move(scim)));
+  std::unique_ptr<WebFront> front(new WebFront(std::move(oauth), std::move(scim), settings.tls));
   std::vector<net::ForeignService> services;
   services.push_back(front->oauth_service());
   services.push_back(front->scim_service());
-  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), [&node](const net::Refusal& refusal) {
-    (void)node.record({.action = refusal.point.empty() ? "oauth.connection" : refusal.point,
-                       .outcome = audit::outcome_of(refusal.code),
-                       .subject = refusal.peer,
-                       .object = "",
-                       .reason = refusal.reason,
-                       .request_id = ""});
-  }));
+  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), node::refusals_of(node, "oauth.connection")));
+  if (!settings.tls.crls.empty()) front->watcher_ = std::thread([raw = front.get()] { raw->watch_lists(); });
   return Result<std::unique_ptr<WebFront>>(std::move(front));
 }
 
+void WebFront::watch_lists() {
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, lists_looked_at_every, [this] { return stopping_; })) {
+    lock.unlock();
+    if (const auto looked = crls_.look(*listener_); !looked) node::log(node::LogLevel::error, "revocation lists: {}", looked.error().message);
+    lock.lock();
+  }
+}
+
 void WebFront::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
   if (listener_) listener_->stop(web_grace);
   workers_.stop(net::Waiting::drop);
 }

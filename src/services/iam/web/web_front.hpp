@@ -1,10 +1,13 @@
 // IAM's listener for software that others wrote: OAuth 2.0 and SCIM 2.0 over TLS with certificates both ways ([iam.web]).
 #pragma once
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <thread>
 
-#include "net/foreign.hpp"
+#include "net/crl_watch.hpp"
 #include "net/workers.hpp"
 #include "node/config.hpp"
 #include "services/iam/web/oauth.hpp"
@@ -30,7 +33,9 @@ class WebFront {
   void stop();
 
  private:
-  WebFront(OAuth oauth, Scim scim);
+  WebFront(OAuth oauth, Scim scim, const net::ForeignTls& tls);
+  /// Takes up the revocation lists where their file is another, until stop().
+  void watch_lists();
   /// On a thread of its own; a request that none takes over is refused by the service at its deadline.
   template <class Work>
   auto by_worker(Work work);
@@ -40,7 +45,12 @@ class WebFront {
   OAuth oauth_;
   Scim scim_;
   net::Workers workers_;
+  net::CrlWatch crls_;
   std::unique_ptr<net::ForeignListener> listener_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;  // under mutex_
+  std::thread watcher_;    // where there are such lists
 };
 
 }  // namespace qanat::iam

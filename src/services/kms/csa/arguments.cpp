@@ -22,10 +22,11 @@ Result<void> check_size(const wire::Json& object, const Field& field, std::size_
   return wrong(object, field.name, "must have " + range + " octets, has " + std::to_string(size));
 }
 
-Result<void> check_names(const wire::Json& object, std::span<const Field> fields) {
+Result<void> check_names(const wire::Json& object, std::span<const Field> fields, std::string_view besides) {
   if (!object.is_object()) return fail(ErrorCode::invalid_argument, (object.path().empty() ? "the body" : object.path()) + ": must be an object");
   for (const std::string& name : object.names()) {
-    if (name != operation_name && std::ranges::find(fields, std::string_view(name), &Field::name) == fields.end()) return wrong(object, name, "is not known here");
+    const bool known = (!besides.empty() && name == besides) || std::ranges::find(fields, std::string_view(name), &Field::name) != fields.end();
+    if (!known) return wrong(object, name, "is not known here");
   }
   return {};
 }
@@ -108,7 +109,7 @@ Result<void> Arguments::read_field(const Field& field, const wire::Json& object)
   return {};
 }
 
-Result<Arguments> Arguments::read(const OperationRow& asked, const wire::Json& object, Lifted& lifted) {
+Result<Arguments> Arguments::read(const OperationRow& asked, const wire::Json& object, Lifted& lifted, std::string_view besides) {
   Arguments out;
   Result<void> good;
   const auto note = [&good](const Result<void>& one) {
@@ -124,7 +125,7 @@ Result<Arguments> Arguments::read(const OperationRow& asked, const wire::Json& o
       note(fail(secret.error()));
     }
   }
-  note(check_names(object, asked.asks));
+  note(check_names(object, asked.asks, besides));
   if (!good) return fail(good.error());
   for (const Field& field : asked.asks) {
     if (object.has(field.name)) {
@@ -155,7 +156,7 @@ Result<std::vector<Result<BatchItem>>> read_batch(const wire::Json& requests, Li
       if (item.has(secret_name)) TRY(lifted.take(item));  // so that the next one's is its own
       return fail(asked.error());
     }
-    ASSIGN_OR_RETURN(Arguments arguments, Arguments::read(**asked, item, lifted));
+    ASSIGN_OR_RETURN(Arguments arguments, Arguments::read(**asked, item, lifted, operation_name));
     return BatchItem{.asked = *asked, .arguments = std::move(arguments)};
   };
   std::vector<Result<BatchItem>> out;

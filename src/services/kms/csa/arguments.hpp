@@ -27,8 +27,9 @@ class Lifted {
 
 class Arguments {
  public:
-  /// All that the row asks of `object`. A secret is taken in every case, so that the others keep their places.
-  static Result<Arguments> read(const OperationRow& asked, const wire::Json& object, Lifted& lifted);
+  /// All that the row asks of `object`, in which nothing else may be but a member named `besides`. A secret is taken in every case, so that the others keep
+  /// their places.
+  static Result<Arguments> read(const OperationRow& asked, const wire::Json& object, Lifted& lifted, std::string_view besides = {});
 
   // What read() found; CHECKs that the row has a member of this name and type.
   [[nodiscard]] bool has(std::string_view name) const { return values_.contains(name); }

@@ -31,7 +31,7 @@ Result<void> check_fit(const Key& key, Operation operation) {
 
 }  // namespace
 
-Desk::Desk(node::Node& node, store::Store& store, crypto::CryptoDevice& seals, DeskLimits limits) : node_(node), store_(store), limits_(limits), sealer_(seals) {}
+Desk::Desk(node::Node& node, store::Store& store, crypto::CryptoDevice& seals, DeskLimits limits) : node_(node), store_(store), limits_(limits), senders_(node), sealer_(seals) {}
 
 Desk::Work Desk::work_of(Operation operation) {
   static constexpr std::array works{&Desk::encrypt,      &Desk::decrypt,     &Desk::generate_data_key, &Desk::decrypt_data_key, &Desk::sign,
@@ -68,34 +68,28 @@ Result<Answer> Desk::perform(const OperationRow& asked, const Caller& caller, co
 Result<Secret> Desk::answer(Operation operation, const Caller& caller, std::span<std::uint8_t> body, UnixMs now) {
   const OperationRow& asked = row(operation);
   auto text = asked.asks.empty() ? Result<RequestText>(RequestText{.json = wire::Json::object(), .lifted = {}}) : read_request_text(body);
-  if (text && operation == Operation::batch) return answer_batch(caller, std::move(*text), now);
+  if (operation == Operation::batch) return answer_batch(caller, std::move(text), now);
   const auto arguments = text ? Arguments::read(asked, text->json, text->lifted) : Result<Arguments>(fail(text.error()));
-  if (operation == Operation::batch) return fail(arguments.error());
   ASSIGN_OR_RETURN(const Answer made, perform(asked, caller, arguments, now));
   return render(made);
 }
 
-Result<Secret> Desk::answer_batch(const Caller& caller, RequestText text, UnixMs now) {
+Result<Answer> Desk::refuse_batch(const Caller& caller, const Error& why, UnixMs now) {
+  return perform(row(Operation::batch), caller, Result<Arguments>(fail(why)), now);  // no work is begun
+}
+
+Result<Secret> Desk::answer_batch(const Caller& caller, Result<RequestText> text, UnixMs now) {
   auto items = [&]() -> Result<std::vector<Result<BatchItem>>> {
-    TRY(text.json.only({"requests"}));
-    ASSIGN_OR_RETURN(const wire::Json requests, text.json.at("requests"));
-    return read_batch(requests, text.lifted);
+    if (!text) return fail(text.error());
+    TRY(text->json.only({"requests"}));
+    ASSIGN_OR_RETURN(const wire::Json requests, text->json.at("requests"));
+    return read_batch(requests, text->lifted);
   }();
-  if (!items) {
-    const Call call{.caller = caller, .asked = row(Operation::batch), .now = now};
-    TRY(record(call, fail(items.error())));
-    return fail(items.error());
-  }
+  if (!items) return fail(refuse_batch(caller, items.error(), now).error());
   std::vector<Result<Answer>> results;
   results.reserve(items->size());
   for (Result<BatchItem>& item : *items) {
-    if (item) {
-      results.push_back(perform(*item->asked, caller, std::move(item->arguments), now));
-    } else {
-      const Call call{.caller = caller, .asked = row(Operation::batch), .now = now};
-      TRY(record(call, fail(item.error())));
-      results.push_back(fail(item.error()));
-    }
+    results.push_back(item ? perform(*item->asked, caller, std::move(item->arguments), now) : refuse_batch(caller, item.error(), now));
   }
   return render(results);
 }

@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "node/node.hpp"
+#include "node/senders.hpp"
 #include "services/kms/csa/answer.hpp"
 #include "services/kms/csa/arguments.hpp"
 #include "services/kms/csa/key_rows.hpp"
@@ -20,6 +20,7 @@ struct Caller {
   Role role = Role::application;
   std::string request_id = {};
   std::string remark = {};  // for the record: how it came, where that is not the usual way
+  Deadline deadline = Deadline::after(std::chrono::seconds(5));  // of its request: for what others are asked
 };
 
 struct DeskLimits {
@@ -57,7 +58,9 @@ class Desk {
   static Work work_of(Operation operation);
   Result<Answer> perform(const OperationRow& asked, const Caller& caller, const Result<Arguments>& arguments, UnixMs now);
   Result<void> record(const Call& call, const Result<Answer>& answer);
-  Result<Secret> answer_batch(const Caller& caller, RequestText text, UnixMs now);
+  Result<Secret> answer_batch(const Caller& caller, Result<RequestText> text, UnixMs now);
+  /// A batch, or one item of it, that cannot be read: it counts in the caller's rate and is on record, like any request. Always a refusal.
+  Result<Answer> refuse_batch(const Caller& caller, const Error& why, UnixMs now);
 
   /// A key, one version of it, and its octets where they were asked for.
   struct Used {
@@ -121,6 +124,7 @@ class Desk {
   node::Node& node_;
   store::Store& store_;
   DeskLimits limits_;
+  node::SenderDirectory senders_;
   KeySealer sealer_;
   SealBudget seals_;
   Rates rates_;

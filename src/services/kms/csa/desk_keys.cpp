@@ -4,6 +4,7 @@
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/kms/csa/desk.hpp"
+#include "services/kms/csa/export_statement.hpp"
 #include "services/kms/csa/openapi.hpp"
 #include "wire/base64.hpp"
 
@@ -146,12 +147,18 @@ Result<Answer> Desk::import_key(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Algorithm* algorithm, find_algorithm(arguments.text("algorithm")));
   ASSIGN_OR_RETURN(const Usage usage, parse_usage(arguments.text("usage"), *algorithm));
   ASSIGN_OR_RETURN(const Used under, use(call, arguments.key("under"), 0));
+  const Bytes& wrapped = arguments.octets("wrapped");
+  // Whoever has the public key can wrap what he likes under any name: that it is a key of another CSA is its KMS's word.
+  ASSIGN_OR_RETURN(const Identity from, check_export_statement(node_, senders_, wrapped, arguments.octets("statement"), call.caller.deadline));
   const ExportedAs as{.algorithm = *algorithm, .usage = usage};
-  ASSIGN_OR_RETURN(const Secret material, unwrap_key(*under.key.algorithm, under.material, as, arguments.text_or_empty("context"), arguments.octets("wrapped")));
-  // Genuine by now: what it is called where it comes from, it is called here, so that what was sealed there opens here.
-  ASSIGN_OR_RETURN(const SealedHeader header, parse_sealed_header(arguments.octets("wrapped")));
-  if (header.version == 0) return fail(ErrorCode::invalid_argument, "wrapped: of version 0, which no key has");
-  return store_new_key(call, {.id = header.key, .version = header.version, .origin = Origin::imported}, *algorithm, arguments, material);
+  ASSIGN_OR_RETURN(const Secret material, unwrap_key(*under.key.algorithm, under.material, as, arguments.text_or_empty("context"), wrapped));
+  // What it is called where it comes from, it is called here, so that what was sealed there opens here.
+  ASSIGN_OR_RETURN(const SealedHeader header, parse_sealed_header(wrapped));
+  if (header.version == 0 || header.version > versions_max)
+    return fail(ErrorCode::invalid_argument, "wrapped: of version " + std::to_string(header.version) + ", where keys have 1 to " + std::to_string(versions_max));
+  auto stored = store_new_key(call, {.id = header.key, .version = header.version, .origin = Origin::imported}, *algorithm, arguments, material);
+  call.object += " from " + from.uri();
+  return stored;
 }
 
 Result<Answer> Desk::export_key(Call& call, const Arguments& arguments) {
@@ -163,7 +170,9 @@ Result<Answer> Desk::export_key(Call& call, const Arguments& arguments) {
   const SealedHeader header{.kind = SealedKind::exported_key, .key = used.key.id, .version = used.version.version};
   ASSIGN_OR_RETURN(const Bytes wrapped,
                    wrap_key(*target->kem, target->public_key, header, as, arguments.text_or_empty("context"), used.material, node_.rng()));
+  ASSIGN_OR_RETURN(const Bytes statement, make_export_statement(node_, wrapped));
   return Answer::of({{"wrapped", wire::to_base64(wrapped)},
+                     {"statement", wire::to_base64(statement)},
                      {"algorithm", used.key.algorithm->name},
                      {"usage", name(used.key.usage)},
                      {"version", used.version.version}});
@@ -231,9 +240,7 @@ Result<Answer> Desk::rotate_key(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Used used, use(call, arguments.key("key_id"), 0, Wanted::public_half));
   ASSIGN_OR_RETURN(const KeyVersion made, add_version(used.key, call.now));
   call.object = used.key.id.hex() + "/" + std::to_string(made.version);
-  Answer out = Answer::of({{"key_id", used.key.id.hex()}, {"version", made.version}});
-  if (!made.public_key.empty()) out.open.set("public_key", wire::to_base64(made.public_key));
-  return Result<Answer>(std::move(out));
+  return answer_of(used.key.id, made);
 }
 
 Result<Key> Desk::load_to_administer(store::Transaction& transaction, Call& call, const CsaKeyId& id) {
@@ -286,6 +293,8 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
   return Result<Answer>(std::move(out));
 }
 
-Result<Answer> Desk::openapi(Call&, const Arguments&) { return Answer{.open = openapi_document()}; }
+Result<Answer> Desk::openapi(Call& call, const Arguments&) {
+  return Answer{.open = openapi_document(call.caller.name.starts_with(foreign_caller) ? Server::foreign : Server::elements)};
+}
 
 }  // namespace qanat::kms::csa

@@ -1,7 +1,8 @@
 #include "services/kms/csa/front.hpp"
 
 #include <algorithm>
-#include <array>
+
+#include "node/recorded.hpp"
 
 namespace qanat::kms::csa {
 namespace {
@@ -11,15 +12,9 @@ constexpr std::size_t foreign_waiting_max = 128;
 constexpr std::chrono::milliseconds foreign_grace{1000};
 constexpr std::string_view json_type = points::type_json;
 
-/// What software of others may ask: what applications may; keys are made and administered over the elements' own connections alone.
-constexpr std::array foreign_operations{Operation::encrypt,     Operation::decrypt, Operation::generate_data_key, Operation::decrypt_data_key, Operation::sign,
-                                        Operation::verify,      Operation::mac,     Operation::verify_mac,        Operation::challenge,        Operation::prove,
-                                        Operation::authenticate, Operation::encapsulate, Operation::decapsulate,  Operation::public_key,       Operation::random,
-                                        Operation::batch,       Operation::openapi};
-
 Caller caller_of(const net::Request& request) {
   const Identity& who = *request.peer.identity;  // no row of the CSA lets in a caller without certificate
-  return {.name = who.uri(), .role = who.kind == Kind::op ? Role::administrator : Role::application, .request_id = request.request_id};
+  return {.name = who.uri(), .role = who.kind == Kind::op ? Role::administrator : Role::application, .request_id = request.request_id, .remark = "", .deadline = request.deadline};
 }
 
 Result<net::Response> respond(Desk& desk, Operation operation, const net::Request& request, UnixMs now) {
@@ -32,7 +27,7 @@ Result<net::Response> respond(Desk& desk, Operation operation, const net::Reques
 
 Caller caller_of(const net::ForeignRequest& request) {
   const net::ForeignPeer& peer = *request.peer;
-  Caller out{.name = std::string(foreign_caller) + (peer.names.empty() ? peer.address : peer.names.front()), .request_id = request.request_id};
+  Caller out{.name = std::string(foreign_caller) + (peer.names.empty() ? peer.address : peer.names.front()), .request_id = request.request_id, .deadline = request.deadline};
   if (!peer.quantum_safe) out.remark = "over " + peer.protocol + " with " + peer.group + ", which is not quantum safe";
   return out;
 }
@@ -111,20 +106,14 @@ std::vector<points::Handler> handlers_of(Desk& desk, const Clock& clock) {
   return out;
 }
 
-ForeignFront::ForeignFront(Desk& desk, const Clock& clock) : desk_(desk), clock_(clock), workers_(foreign_workers, foreign_waiting_max) {}
+ForeignFront::ForeignFront(Desk& desk, const Clock& clock, const net::ForeignTls& tls)
+    : desk_(desk), clock_(clock), workers_(foreign_workers, foreign_waiting_max), crls_(tls) {}
 
 Result<std::unique_ptr<ForeignFront>> ForeignFront::start(const net::ForeignSettings& settings, Desk& desk, node::Node& node) {
-  std::unique_ptr<ForeignFront> front(new ForeignFront(desk, node.clock()));
+  std::unique_ptr<ForeignFront> front(new ForeignFront(desk, node.clock(), settings.tls));
   std::vector<net::ForeignService> services;
   services.push_back(front->service());
-  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), [&node](const net::Refusal& refusal) {
-    (void)node.record({.action = "csa.connection",
-                       .outcome = audit::outcome_of(refusal.code),
-                       .subject = refusal.peer,
-                       .object = refusal.point,
-                       .reason = refusal.reason,
-                       .request_id = ""});
-  }));
+  ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), node::refusals_of(node, "csa.connection")));
   return Result<std::unique_ptr<ForeignFront>>(std::move(front));
 }
 
@@ -146,18 +135,17 @@ net::ForeignResponse ForeignFront::answer(Operation operation, net::ForeignReque
 
 net::ForeignService ForeignFront::service() {
   std::vector<net::ForeignRoute> routes;
-  for (const Operation operation : foreign_operations) {
+  for (const Operation operation : foreign_operations()) {
     const points::EndpointRow& endpoint = points::row(row(operation).endpoint);
     routes.push_back({.point = std::string(endpoint.point),
                       .method = std::string(endpoint.method),
                       .pattern = std::string(endpoint.path),
                       .body_max = endpoint.body_max,
-                      .answer = [this, operation](net::ForeignRequest request, net::ForeignReply reply) {
-                        (void)workers_.submit([this, operation, request = std::move(request), reply = std::move(reply)]() mutable {
-                          const std::shared_ptr<const net::ForeignPeer> peer = request.peer;
-                          reply(marked(answer(operation, request), *peer));
-                        });
-                      }});
+                      .answer = net::by_worker(
+                          workers_, [this, operation](net::ForeignRequest& request) { return marked(answer(operation, request), *request.peer); },
+                          [](const net::ForeignRequest& request) {
+                            return marked(refused(503, name(ErrorCode::exhausted), "as many requests wait as may"), *request.peer);
+                          })});
   }
   return {.prefix = "/csa/v1/", .routes = std::move(routes), .refuse = [](unsigned status, std::string_view why) { return refused(status, name(code_of(status)), why); }};
 }

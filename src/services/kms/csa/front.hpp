@@ -5,8 +5,8 @@
 #include <memory>
 #include <optional>
 
-#include "net/foreign.hpp"
-#include "net/workers.hpp"
+#include "net/crl_watch.hpp"
+#include "net/foreign_workers.hpp"
 #include "node/config.hpp"
 #include "services/kms/csa/desk.hpp"
 
@@ -31,16 +31,19 @@ class ForeignFront {
   ForeignFront(const ForeignFront&) = delete;
   ForeignFront& operator=(const ForeignFront&) = delete;
   [[nodiscard]] std::uint16_t port() const noexcept { return listener_->port(); }
+  /// Takes up the revocation lists where their file is another; to be called about once a second.
+  Result<void> sweep() { return crls_.look(*listener_); }
   void stop();
 
  private:
-  ForeignFront(Desk& desk, const Clock& clock);
+  ForeignFront(Desk& desk, const Clock& clock, const net::ForeignTls& tls);
   net::ForeignService service();
   net::ForeignResponse answer(Operation operation, net::ForeignRequest& request);
 
   Desk& desk_;
   const Clock& clock_;
   net::Workers workers_;
+  net::CrlWatch crls_;
   std::unique_ptr<net::ForeignListener> listener_;
 };
 

@@ -16,7 +16,9 @@ using wire::Json;
 constexpr std::array all_error_codes{ErrorCode::invalid_argument, ErrorCode::unauthenticated, ErrorCode::denied,
                                      ErrorCode::not_found,        ErrorCode::conflict,        ErrorCode::exhausted,
                                      ErrorCode::unavailable,      ErrorCode::deadline_exceeded, ErrorCode::internal};
-constexpr std::array transport_statuses{408U, 413U, 415U, 431U};  // net/session.cpp: too slow, too large, of another type, head too large
+// What is said before a handler: another method, too slow, too large, of another type, head too large. Of a body too large the foreign listener says 400.
+constexpr std::array element_statuses{405U, 408U, 413U, 415U, 431U};  // net/routes.cpp, net/session.cpp
+constexpr std::array foreign_statuses{405U, 408U, 415U, 417U, 431U};  // net/foreign_http.cpp, front.cpp
 
 Json words(std::initializer_list<std::string_view> texts) {
   Json out = Json::array();
@@ -38,7 +40,9 @@ Json list_of(const std::string& schema, const Field& field) {
 Json schema_of(const Field& field) {
   switch (field.type) {
     case Type::text: {
-      Json out = Json::object({{"type", "string"}, {"minLength", field.min}, {"maxLength", field.max}, {"description", field.what}});
+      // Characters are counted by JSON Schema, octets by the CSA (arguments.cpp): for who writes others than ASCII the description says what holds.
+      const std::string what = std::string(field.what) + " (at most " + std::to_string(field.max) + " octets of UTF-8)";
+      Json out = Json::object({{"type", "string"}, {"minLength", std::min<std::size_t>(field.min, 1)}, {"maxLength", field.max}, {"description", what}});
       if (field.name != "algorithm") return out;
       Json names = Json::array();
       for (const Algorithm& algorithm : all_algorithms()) names.push(algorithm.name);
@@ -89,6 +93,8 @@ const char* meaning(unsigned status) {
       return "the caller may not: its kind, its certificate's status, or the key's policy; or a sealed text, proof or encapsulation does not hold";
     case 404:
       return "no such key or version";
+    case 405:
+      return "the path takes another method";
     case 408:
       return "the request took too long";
     case 409:
@@ -97,6 +103,8 @@ const char* meaning(unsigned status) {
       return "the body is too large";
     case 415:
       return "the body is no application/json";
+    case 417:
+      return "the body must be sent at once";
     case 431:
       return "the head is too large";
     case 503:
@@ -108,18 +116,18 @@ const char* meaning(unsigned status) {
   }
 }
 
-Json responses_of(const OperationRow& line) {
+Json responses_of(const OperationRow& line, Server server) {
   const Json answered = line.operation == Operation::openapi ? Json::object({{"type", "object"}}) : object_schema(line.answers);
   Json out = Json::object({{"200", Json::object({{"description", "done"}, {"content", content(answered)}})}});
-  for (const unsigned status : refusal_statuses()) {
+  for (const unsigned status : refusal_statuses(server)) {
     out.set(std::to_string(status), Json::object({{"$ref", "#/components/responses/" + std::to_string(status)}}));
   }
   return out;
 }
 
-Json refusals() {
+Json refusals(Server server) {
   Json out = Json::object();
-  for (const unsigned status : refusal_statuses()) {
+  for (const unsigned status : refusal_statuses(server)) {
     out.set(std::to_string(status), Json::object({{"description", meaning(status)}, {"content", content(reference("error"))}}));
   }
   return out;
@@ -199,8 +207,9 @@ std::string lower(std::string_view text) {
 
 }  // namespace
 
-std::vector<unsigned> refusal_statuses() {
-  std::vector<unsigned> out(transport_statuses.begin(), transport_statuses.end());
+std::vector<unsigned> refusal_statuses(Server server) {
+  const std::span<const unsigned> before = server == Server::foreign ? foreign_statuses : element_statuses;
+  std::vector<unsigned> out(before.begin(), before.end());
   for (const ErrorCode code : all_error_codes) out.push_back(net::http_status(code));
   std::ranges::sort(out);
   const auto twice = std::ranges::unique(out);
@@ -208,15 +217,16 @@ std::vector<unsigned> refusal_statuses() {
   return out;
 }
 
-wire::Json openapi_document() {
+wire::Json openapi_document(Server server) {
   Json paths = Json::object();
   for (const OperationRow& line : all_operations()) {
+    if (server == Server::foreign && std::ranges::find(foreign_operations(), line.operation) == foreign_operations().end()) continue;
     const points::EndpointRow& endpoint = points::row(line.endpoint);
     Json operation = Json::object({{"operationId", line.name}, {"summary", line.summary}});
     if (!endpoint.request_type.empty()) {
       operation.set("requestBody", Json::object({{"required", true}, {"content", content(object_schema(line.asks))}}));
     }
-    operation.set("responses", responses_of(line));
+    operation.set("responses", responses_of(line, server));
     paths.set(endpoint.path, Json::object({{lower(endpoint.method), operation}}));
   }
   return Json::object({{"openapi", "3.1.0"},
@@ -224,7 +234,7 @@ wire::Json openapi_document() {
                                               {"version", "1"},
                                               {"description", "TLS with client certificates; who may do what with a key is in the key's policy."}})},
                        {"paths", paths},
-                       {"components", Json::object({{"schemas", schemas()}, {"responses", refusals()}})}});
+                       {"components", Json::object({{"schemas", schemas()}, {"responses", refusals(server)}})}});
 }
 
 }  // namespace qanat::kms::csa

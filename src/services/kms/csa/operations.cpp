@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "services/kms/csa/authentication.hpp"
+#include "services/kms/csa/export_statement.hpp"
 
 namespace qanat::kms::csa {
 namespace {
@@ -84,10 +85,12 @@ constexpr std::array create_asks{algorithm_of, usage_of, label_of, policy_of, cr
 constexpr std::array create_answers{key_of, Field{"version", Type::integer, required, 1, version_max, "1, or that of the key that was taken over"},
                                     Field{"public_key", Type::octets, optional, 1, result_octets_max, "where the key has one"}};
 constexpr std::array import_asks{Field{"under", Type::key_id, required, 32, 32, "the encapsulation key that it is wrapped for"}, algorithm_of, usage_of,
-                                 Field{"wrapped", Type::octets, required, 1, result_octets_max, "as export_key gave it"}, context_of, label_of, policy_of};
+                                 Field{"wrapped", Type::octets, required, 1, result_octets_max, "as export_key gave it"},
+                                 Field{"statement", Type::octets, required, 1, export_statement_max, "as export_key gave it: which KMS wrapped it"}, context_of, label_of, policy_of};
 constexpr std::array export_asks{key_of, version_wanted, Field{"public_key", Type::octets, required, 1, result_octets_max, "of a KEM, one that the key's policy names"},
                                  context_of};
-constexpr std::array export_answers{Field{"wrapped", Type::octets, required, 1, result_octets_max, "for import_key at another CSA"}, algorithm_of, usage_of, version_used};
+constexpr std::array export_answers{Field{"wrapped", Type::octets, required, 1, result_octets_max, "for import_key at another CSA"},
+                                    Field{"statement", Type::octets, required, 1, export_statement_max, "goes with it: signed by this KMS"}, algorithm_of, usage_of, version_used};
 constexpr std::array list_asks{Field{"after", Type::key_id, optional, 32, 32, "go on after this key"}};
 constexpr std::array list_answers{Field{"keys", Type::keys, required, 0, listed_keys_max, "in the order of their ids"},
                                   Field{"more", Type::flag, required, 0, 0, "whether there are others after the last"}};
@@ -156,9 +159,15 @@ constexpr bool consistent() {
 }
 static_assert(consistent(), "row(Operation) indexes the table; secrets are named plaintext, and nothing else is");
 
+constexpr std::array foreign_table{Operation::encrypt,     Operation::decrypt, Operation::generate_data_key, Operation::decrypt_data_key, Operation::sign,
+                                        Operation::verify,      Operation::mac,     Operation::verify_mac,        Operation::challenge,        Operation::prove,
+                                        Operation::authenticate, Operation::encapsulate, Operation::decapsulate,  Operation::public_key,       Operation::random,
+                                        Operation::batch,       Operation::openapi};
+
 }  // namespace
 
 std::span<const OperationRow> all_operations() noexcept { return operation_table; }
+std::span<const Operation> foreign_operations() noexcept { return foreign_table; }
 
 const OperationRow& row(Operation operation) noexcept {
   CHECK(operation < Operation::count_);

@@ -99,6 +99,8 @@ struct OperationRow {
 };
 std::span<const OperationRow> all_operations() noexcept;
 const OperationRow& row(Operation operation) noexcept;
+/// What software of others may ask: what applications may; keys are made and administered over the elements' own connections alone.
+std::span<const Operation> foreign_operations() noexcept;
 /// invalid_argument for no name of an operation.
 Result<const OperationRow*> find_operation(std::string_view name);
 

@@ -44,7 +44,8 @@ struct ExportedAs {
 /// A key under a KEM's public key: header ‖ encapsulation ‖ sealed octets, the sealing key and nonce derived from the shared secret, which serves once.
 Result<Bytes> wrap_key(const Algorithm& kem, ByteView public_key, const SealedHeader& header, const ExportedAs& as, std::string_view context, const Secret& material,
                        crypto::Rng& rng);
-/// `denied` if it was changed, is for another KEM key, or is announced as something else.
+/// `denied` if it was changed, is for another KEM key, or is announced as something else. Who made it is not said by that: anybody may have the public key
+/// (export_statement.hpp).
 Result<Secret> unwrap_key(const Algorithm& kem, const Secret& kem_material, const ExportedAs& as, std::string_view context, ByteView wrapped);
 
 }  // namespace qanat::kms::csa

@@ -5,6 +5,7 @@
 namespace qanat::kms {
 namespace {
 
+constexpr std::int64_t charges_swept_max = 1000;
 constexpr std::array all_states{ChargeState::waiting, ChargeState::rejected, ChargeState::given, ChargeState::received};
 constexpr std::string_view charge_columns =
     "SELECT charge, medium, state, authentication_keys, call_keys, distribution_keys, made_by, made_ms, decided_by, h_req, h_deliver, answer FROM charge";
@@ -86,6 +87,13 @@ Result<std::int64_t> count_unreceived(store::Transaction& transaction, const wir
   return out;
 }
 
+Result<std::int64_t> count_over_wire(store::Transaction& transaction, const wire::MediumId& medium, UnixMs made_after) {
+  std::int64_t out = 0;
+  TRY(transaction.query("SELECT count(*) FROM charge WHERE medium = ? AND h_req IS NOT NULL AND made_ms > ?", {medium.view(), store::column(made_after)},
+                        [&](const store::Row& row) { out = row.integer(0); }));
+  return out;
+}
+
 Result<void> move_charge(store::Transaction& transaction, const wire::ChargeId& id, ChargeState from, ChargeState to, std::string_view by) {
   ASSIGN_OR_RETURN(const std::int64_t changed,
                    transaction.run(to == ChargeState::received ? "UPDATE charge SET state = ?, decided_by = ?, answer = NULL WHERE charge = ? AND state = ?"
@@ -95,14 +103,24 @@ Result<void> move_charge(store::Transaction& transaction, const wire::ChargeId& 
   return fail(ErrorCode::conflict, "charge " + id.hex() + " is not " + std::string(name(from)) + " any more");
 }
 
-Result<void> keep_answer(store::Transaction& transaction, const wire::ChargeId& id, ByteView h_deliver, ByteView answer) {
-  TRY(transaction.run("UPDATE charge SET h_deliver = ?, answer = ? WHERE charge = ?",
-                      {h_deliver.empty() ? store::Value() : store::Value(h_deliver), answer, id.view()}));
+Result<void> keep_answer(store::Transaction& transaction, const wire::ChargeId& id, ByteView h_deliver, ByteView answer, UnixMs now) {
+  // From now on: an order may have waited for days, and its file is to be collected as long as any.
+  TRY(transaction.run("UPDATE charge SET h_deliver = ?, answer = ?, made_ms = ? WHERE charge = ?",
+                      {h_deliver.empty() ? store::Value() : store::Value(h_deliver), answer, store::column(now), id.view()}));
   return {};
 }
 
 Result<void> forget_answers(store::Transaction& transaction, UnixMs made_until) {
   TRY(transaction.run("UPDATE charge SET answer = NULL WHERE answer IS NOT NULL AND made_ms < ?", {store::column(made_until)}));
+  return {};
+}
+
+Result<void> sweep_charges(store::Transaction& transaction, UnixMs now) {
+  TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
+  TRY(transaction.run("UPDATE charge SET state = 'rejected', decided_by = '' WHERE state = 'waiting' AND made_ms < ?",
+                      {store::column(now - std::min(now, charge_order_life_ms))}));
+  TRY(transaction.run("DELETE FROM charge WHERE charge IN (SELECT charge FROM charge WHERE made_ms < ? ORDER BY made_ms LIMIT ?)",
+                      {store::column(now - std::min(now, charge_kept_ms)), charges_swept_max}));
   return {};
 }
 

@@ -1,4 +1,6 @@
 // Km-1, injection over a wire: a terminal's request for a charge, and its receipt.
+#include <algorithm>
+
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/kms/kim/injection.hpp"
@@ -9,7 +11,9 @@
 namespace qanat::kms {
 namespace {
 
-constexpr std::int64_t unreceived_max = 16;  // charges of one medium over a wire in an hour whose receipt never came: each drains the quantum stock
+// Charges of one medium over a wire in an hour: each drains the quantum stock, whatever becomes of it.
+constexpr std::int64_t over_wire_max = 32;
+constexpr std::int64_t unreceived_max = 16;  // of these, whose receipt never came
 constexpr UnixMs hour_ms = 3'600'000;
 
 std::size_t sum(const SetCounts& counts) {
@@ -74,11 +78,13 @@ Result<void> Injection::check_request(const wire::Framed<wire::ChargeRequest>& r
   return {};
 }
 
-Result<wire::Charged> Injection::under_distribution(const wire::Framed<wire::ChargeRequest>& request, const Medium& medium, std::optional<SpentKey>& key) {
+Result<wire::Charged> Injection::under_distribution(const net::Request& http, const wire::Framed<wire::ChargeRequest>& request, const Medium& medium,
+                                                    std::optional<SpentKey>& key) {
   const auto named = wire::indexed_mac(request.message.ext, wire::ExtensionType::injected_key);
   if (!named) return wire::Charged::wire;
   ASSIGN_OR_RETURN(const Bytes covered, wire::without_injection(request));
-  ASSIGN_OR_RETURN(key, take(medium, wire::KeySet::distribution, named->index, [&](const Secret& secret) -> Result<void> {
+  const Use use{.set = wire::KeySet::distribution, .action = "kim.used", .remark = "", .request_id = http.request_id};
+  ASSIGN_OR_RETURN(key, take(medium, use, named->index, [&](const Secret& secret) -> Result<void> {
                      if (equal_constant_time(named->mac, wire::charge_request_mac(node_.suite(), secret, covered))) return {};
                      return fail(ErrorCode::unauthenticated,
                                  "ChargeRequest: extension 1 is not made with the charged key of index " + std::to_string(named->index));
@@ -86,7 +92,8 @@ Result<wire::Charged> Injection::under_distribution(const wire::Framed<wire::Cha
   return wire::counts(key->charged) ? wire::Charged::wire_under_offline : wire::Charged::wire;
 }
 
-Result<net::Response> Injection::order(const wire::Framed<wire::ChargeRequest>& request, wire::MediumOrder what, const node::MessageSigner& own) {
+Result<net::Response> Injection::order(const net::Request& http, const wire::Framed<wire::ChargeRequest>& request, wire::MediumOrder what,
+                                       const node::MessageSigner& own) {
   const wire::ChargeDeliver message{.h_req = request.hash,
                                     .uid = request.message.uid,
                                     .medium = request.message.medium,
@@ -98,7 +105,29 @@ Result<net::Response> Injection::order(const wire::Framed<wire::ChargeRequest>& 
                                     .ct_ml_kem = {},
                                     .sealed = {}};
   ASSIGN_OR_RETURN(auto framed, wire::sign_message(node_.suite(), node_.settings().policy_epoch, message, own.signer, own.fps, node_.rng()));
+  if (what != wire::MediumOrder::none)
+    TRY(record("km-1.ordered", request.message.uid.text(), request.message.medium.hex(), wire::name(what), http.request_id));
   return message_response(std::move(framed.octets));
+}
+
+Result<std::optional<Charge>> Injection::enter(const Charge& charge, UnixMs ts_ms) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Charge>> {
+    TRY(check_of_this_life(transaction, ts_ms, "ChargeRequest"));
+    ASSIGN_OR_RETURN(std::optional<Charge> same, find_charge_of_request(transaction, charge.h_req));
+    if (same) return Result<std::optional<Charge>>(std::move(same));
+    const UnixMs since = charge.made_ms - std::min(charge.made_ms, hour_ms);
+    ASSIGN_OR_RETURN(const std::int64_t made, count_over_wire(transaction, charge.medium, since));
+    ASSIGN_OR_RETURN(const std::int64_t unreceived, count_unreceived(transaction, charge.medium, since));
+    if (made >= over_wire_max)
+      return fail(ErrorCode::exhausted, "medium " + charge.medium.hex() + ": " + std::to_string(over_wire_max) + " charges over a wire in an hour, which is all");
+    if (unreceived >= unreceived_max)
+      return fail(ErrorCode::exhausted, "medium " + charge.medium.hex() + ": " + std::to_string(unreceived_max) + " charges wait for their receipt");
+    TRY(stock_.check_active(transaction, charge.medium));
+    TRY(stock_.check_room(transaction, charge.medium, charge.counts));
+    // Before a key is burnt or drawn for it: a charge that comes to nothing counts too.
+    TRY(add_charge(transaction, charge));
+    return std::optional<Charge>();
+  });
 }
 
 Result<DrawnKeys> Injection::draw_for(const Charge& charge, Deadline deadline, const std::string& request_id) {
@@ -109,13 +138,14 @@ Result<DrawnKeys> Injection::draw_for(const Charge& charge, Deadline deadline, c
 Result<wire::ChargePayload> Injection::stock_up(const Medium& medium, const Charge& charge, wire::Charged charged, Deadline deadline,
                                                 const std::string& request_id) {
   ASSIGN_OR_RETURN(const DrawnKeys drawn, draw_for(charge, deadline, request_id));
-  return store_.transact([&](store::Transaction& transaction) -> Result<wire::ChargePayload> {
-    TRY(add_charge(transaction, charge));
+  return store_.transact([&](store::Transaction& transaction) {
     return stock_.charge(transaction, medium, charge.id, charge.counts, charged, drawn.origin, duplicates(drawn.keys));
   });
 }
 
 Result<OfflineCharge> Injection::stock_up_by_file(const Medium& medium, const Charge& charge, Deadline deadline, const std::string& request_id) {
+  // A locked medium is opened by this charge; a full one is refused before a quantum key is drawn for it.
+  TRY(store_.transact([&](store::Transaction& transaction) { return stock_.check_room(transaction, medium.id, charge.counts); }));
   ASSIGN_OR_RETURN(const DrawnKeys drawn, draw_for(charge, deadline, request_id));
   return store_.transact([&](store::Transaction& transaction) -> Result<OfflineCharge> {
     OfflineCharge out;
@@ -146,7 +176,7 @@ Result<Bytes> Injection::deliver(const wire::Framed<wire::ChargeRequest>& reques
                               .sealed = {}};
   ASSIGN_OR_RETURN(const wire::ChargeDeliver sealed, wire::seal_charge(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
   ASSIGN_OR_RETURN(const auto framed, wire::sign_message(suite, node_.settings().policy_epoch, sealed, own.signer, own.fps, node_.rng()));
-  TRY(store_.transact([&](store::Transaction& transaction) { return keep_answer(transaction, charge, framed.hash, framed.octets); }));
+  TRY(store_.transact([&](store::Transaction& transaction) { return keep_answer(transaction, charge, framed.hash, framed.octets, sealed.ts_ms); }));
   return framed.octets;
 }
 
@@ -162,29 +192,10 @@ Result<net::Response> Injection::charge(const net::Request& http) {
                    store_.transact([&](store::Transaction& transaction) { return stock_.find(transaction, asked.medium); }));
   // Who asks for another terminal's medium learns no more than who asks for none.
   if (!medium || medium->uid != terminal.uid) return fail(ErrorCode::denied, "medium " + asked.medium.hex() + " is not one of terminal " + terminal.uid.text());
-  if (medium->state == MediumState::locked) return order(request, wire::MediumOrder::lock, *own);
-  if (medium->state == MediumState::wiped) return order(request, wire::MediumOrder::wipe, *own);
-  if (sum(asked.wanted) == 0) return order(request, wire::MediumOrder::none, *own);
+  if (medium->state == MediumState::locked) return order(http, request, wire::MediumOrder::lock, *own);
+  if (medium->state == MediumState::wiped) return order(http, request, wire::MediumOrder::wipe, *own);
+  if (sum(asked.wanted) == 0) return order(http, request, wire::MediumOrder::none, *own);
 
-  struct Standing {
-    std::optional<Charge> same;
-    std::int64_t unreceived = 0;
-  };
-  ASSIGN_OR_RETURN(const Standing standing, store_.transact([&](store::Transaction& transaction) -> Result<Standing> {
-    Standing out;
-    TRY(check_of_this_life(transaction, asked.ts_ms, "ChargeRequest"));
-    ASSIGN_OR_RETURN(out.same, find_charge_of_request(transaction, request.hash));
-    ASSIGN_OR_RETURN(out.unreceived, count_unreceived(transaction, asked.medium, node_.clock().now_ms() - hour_ms));
-    return out;
-  }));
-  if (standing.same) {  // its answer was lost
-    if (standing.same->state == ChargeState::given && !standing.same->answer.empty()) return message_response(standing.same->answer);
-    return fail(ErrorCode::conflict, "ChargeRequest: this request was made before (replay)");
-  }
-  if (standing.unreceived >= unreceived_max)
-    return fail(ErrorCode::exhausted, "medium " + asked.medium.hex() + ": " + std::to_string(unreceived_max) + " charges wait for their receipt");
-  std::optional<SpentKey> distribution;
-  ASSIGN_OR_RETURN(const wire::Charged charged, under_distribution(request, *medium, distribution));
   const Charge charge{.id = wire::ChargeId(node_.rng().bytes(wire::ChargeId::size)),
                       .medium = asked.medium,
                       .state = ChargeState::given,
@@ -195,6 +206,14 @@ Result<net::Response> Injection::charge(const net::Request& http) {
                       .h_req = request.hash,
                       .h_deliver = {},
                       .answer = {}};
+  ASSIGN_OR_RETURN(const std::optional<Charge> same, enter(charge, asked.ts_ms));
+  if (same) {  // its answer was lost
+    if (same->state != ChargeState::given || same->answer.empty()) return fail(ErrorCode::conflict, "ChargeRequest: this request was made before (replay)");
+    TRY(record("km-1.charge", terminal.uid.text(), asked.medium.hex() + " " + same->id.hex(), "given again: the same request", http.request_id));
+    return message_response(same->answer);
+  }
+  std::optional<SpentKey> distribution;
+  ASSIGN_OR_RETURN(const wire::Charged charged, under_distribution(http, request, *medium, distribution));
   ASSIGN_OR_RETURN(const wire::ChargePayload payload, stock_up(*medium, charge, charged, http.deadline, http.request_id));
   node::crash_point("kms.charge.stocked");
   ASSIGN_OR_RETURN(Bytes answer, deliver(request, charge.id, payload, distribution, *own));

@@ -7,6 +7,7 @@
 #include "crypto/x509_crl.hpp"
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/revocations.hpp"
 
 namespace qanat::kms {
@@ -17,7 +18,9 @@ using wire::KeySet;
 
 constexpr std::size_t serials_at_once = 1000;  // looked up in one transaction
 
-std::string used_text(const SpentKey& spent) { return "key " + std::to_string(spent.index) + ", charged " + std::string(wire::name(spent.charged)); }
+std::string used_text(KeySet set, std::uint32_t index, wire::Charged charged) {
+  return "key " + std::to_string(index) + " of the " + std::string(wire::name(set)) + " set, charged " + std::string(wire::name(charged));
+}
 
 }  // namespace
 
@@ -33,12 +36,23 @@ Result<Medium> Injection::medium_of(const Uid& uid) {
   return *medium;
 }
 
-Result<SpentKey> Injection::take(const Medium& medium, KeySet set, std::uint32_t index, const std::function<Result<void>(const Secret&)>& prove) {
-  ASSIGN_OR_RETURN(ChargedKey known, store_.transact([&](store::Transaction& transaction) { return stock_.look(transaction, medium, set, index); }));
+Result<SpentKey> Injection::take(const Medium& medium, const Use& use, std::uint32_t index, const std::function<Result<void>(const Secret&)>& prove) {
+  ASSIGN_OR_RETURN(ChargedKey known, store_.transact([&](store::Transaction& transaction) { return stock_.look(transaction, medium, use.set, index); }));
   TRY(prove(known.key));
+  // Owed: where the process is killed right after, nobody could say any more what became of the key.
+  const auto owed = node_.rng().id<OwedId>();
+  const std::vector<OwedRecord> records{{.action = std::string(use.action),
+                                         .subject = medium.uid.text(),
+                                         .object = medium.id.hex(),
+                                         .reason = used_text(use.set, index, known.charged) + use.remark + "; request " + use.request_id}};
+  const UnixMs now = node_.clock().now_ms();
   // Only who has the key burns it; and only one of two who come with it at once.
-  TRY(store_.transact([&](store::Transaction& transaction) { return stock_.burn(transaction, medium, set, index); }));
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(stock_.burn(transaction, medium, use.set, index));
+    return owe_records(transaction, owed, records, now);
+  }));
   node::crash_point("kms.injection.burnt");
+  TRY(pay_records(node_, store_, owed));
   return Result<SpentKey>(SpentKey{.index = index, .key = std::move(known.key), .charged = known.charged});
 }
 
@@ -46,16 +60,16 @@ Result<std::optional<SpentKey>> Injection::spend(const net::Request& http, const
   const auto named = wire::indexed_mac(request.message.ext, ExtensionType::injected_key);
   if (!named) return Result<std::optional<SpentKey>>(std::nullopt);
   ASSIGN_OR_RETURN(const Medium medium, medium_of(request.message.uid));
+  const Use use{.set = KeySet::call, .action = "kim.used", .remark = "", .request_id = http.request_id};
   ASSIGN_OR_RETURN(SpentKey spent,
-                   take(medium, KeySet::call, named->index, [&](const Secret& key) { return wire::check_proof(request, ExtensionType::injected_key, key); }));
-  TRY(record("kim.used", request.message.uid.text(), medium.id.hex(), used_text(spent), http.request_id));
+                   take(medium, use, named->index, [&](const Secret& key) { return wire::check_proof(request, ExtensionType::injected_key, key); }));
   return Result<std::optional<SpentKey>>(std::move(spent));
 }
 
 Result<void> Injection::admit(const net::Request& http, const wire::Framed<wire::KeyRequest>& request, const Terminal& terminal, const Error& why) {
-  const bool unknown = why.code == ErrorCode::unavailable || why.code == ErrorCode::deadline_exceeded;
   const auto named = wire::indexed_mac(request.message.ext, ExtensionType::symmetric_authentication);
-  if (!settings_.symmetric_mode || !unknown || !named) return fail(why);
+  // A deadline that passed is the sender's own choice (node/status.hpp), and says nothing of who was asked.
+  if (!settings_.symmetric_mode || why.code != ErrorCode::unavailable || !named) return fail(why);
   // Without certificates the public keys of the pool are not enough for the delivery either.
   if ((request.message.flags & wire::flag_inj) == 0) return fail(ErrorCode::denied, "symmetric mode: the application names no key of the call set");
   const Bytes fingerprint = crypto::digest(crypto::Hash::sha256, terminal.ml_dsa);
@@ -66,11 +80,13 @@ Result<void> Injection::admit(const net::Request& http, const wire::Framed<wire:
   }));
   if (revoked) return fail(ErrorCode::denied, "symmetric mode: the certificates of " + terminal.uid.text() + " were last known as revoked");
   ASSIGN_OR_RETURN(const Medium medium, medium_of(terminal.uid));
-  ASSIGN_OR_RETURN(const SpentKey spent, take(medium, KeySet::authentication, named->index,
-                                              [&](const Secret& key) { return wire::check_proof(request, ExtensionType::symmetric_authentication, key); }));
-  const std::string reason = used_text(spent) + "; its certificates could not be checked: " + why.message;
-  node::log(node::LogLevel::warning, "request {}: {} is admitted in symmetric mode: {}", http.request_id, terminal.uid.text(), reason);
-  return record("kim.symmetric_mode", terminal.uid.text(), medium.id.hex(), reason, http.request_id);
+  const Use use{.set = KeySet::authentication,
+                .action = "kim.symmetric_mode",
+                .remark = "; its certificates could not be checked: " + why.message,
+                .request_id = http.request_id};
+  TRY(take(medium, use, named->index, [&](const Secret& key) { return wire::check_proof(request, ExtensionType::symmetric_authentication, key); }));
+  node::log(node::LogLevel::warning, "request {}: {} is admitted in symmetric mode{}", http.request_id, terminal.uid.text(), use.remark);
+  return {};
 }
 
 Result<void> Injection::revoked(const std::set<Bytes>& fingerprints) { return purge_revoked(node_, store_, ledger_, fingerprints); }

@@ -64,18 +64,30 @@ class Injection {
  private:
   /// The fingerprints of certificates of this domain's terminals that the list has.
   Result<std::set<Bytes>> listed(ByteView der);
-  /// Keys of a new charge over a wire, put in the stock and into the register as given.
+  /// Keys of a charge over a wire that is in the register, put in the stock.
   Result<wire::ChargePayload> stock_up(const Medium& medium, const Charge& charge, wire::Charged charged, Deadline deadline, const std::string& request_id);
   Result<DrawnKeys> draw_for(const Charge& charge, Deadline deadline, const std::string& request_id);
   Result<Medium> medium_of(const Uid& uid);
-  Result<SpentKey> take(const Medium& medium, wire::KeySet set, std::uint32_t index, const std::function<Result<void>(const Secret&)>& prove);
+  /// What a charged key is used for.
+  struct Use {
+    wire::KeySet set{};
+    std::string_view action;  // on record
+    std::string remark;       // what the record says besides the key
+    const std::string& request_id;
+  };
+  /// The key, burnt; the record of that is owed from the same transaction on.
+  Result<SpentKey> take(const Medium& medium, const Use& use, std::uint32_t index, const std::function<Result<void>(const Secret&)>& prove);
   Result<void> record(std::string_view action, std::string_view subject, std::string_view object, std::string_view reason, std::string_view request_id);
   Result<Terminal> sender(const net::Request& http, const Uid& uid);
   template <class M>
   Result<void> check_signed(const net::Request& http, const Terminal& terminal, const wire::Framed<M>& message);
   Result<void> check_request(const wire::Framed<wire::ChargeRequest>& request) const;
-  Result<wire::Charged> under_distribution(const wire::Framed<wire::ChargeRequest>& request, const Medium& medium, std::optional<SpentKey>& key);
-  Result<net::Response> order(const wire::Framed<wire::ChargeRequest>& request, wire::MediumOrder what, const node::MessageSigner& own);
+  Result<wire::Charged> under_distribution(const net::Request& http, const wire::Framed<wire::ChargeRequest>& request, const Medium& medium,
+                                           std::optional<SpentKey>& key);
+  Result<net::Response> order(const net::Request& http, const wire::Framed<wire::ChargeRequest>& request, wire::MediumOrder what,
+                              const node::MessageSigner& own);
+  /// Puts the charge into the register, if it may be made; or the one that was made for the same request.
+  Result<std::optional<Charge>> enter(const Charge& charge, UnixMs ts_ms);
   Result<Bytes> deliver(const wire::Framed<wire::ChargeRequest>& request, const wire::ChargeId& charge, const wire::ChargePayload& payload,
                         const std::optional<SpentKey>& distribution, const node::MessageSigner& own);
 

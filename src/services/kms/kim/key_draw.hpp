@@ -4,16 +4,18 @@
 
 #include <functional>
 
-#include "crypto/site_key.hpp"
 #include "node/node.hpp"
 #include "wire/charge.hpp"
 
 namespace qanat::kms {
 
+class Agreement;
+
 /// A quantum key for this KMS alone, marked as used at the QKM; nothing if there is none just now.
 using DrawQuantum = std::function<std::optional<Secret>(Deadline deadline, const std::string& request_id)>;
-/// Asks the QKM of this site for a key towards any domain that has a KMS among the peers.
-DrawQuantum quantum_from_qkm(node::Node& node, crypto::SiteKey site_key);
+/// Asks the QKM of this site for a key towards any other domain that has a KMS among the peers: one that meets what the settings demand of the quantum keys of
+/// calls, too. Both must outlive it.
+DrawQuantum quantum_for_charges(node::Node& node, Agreement& agreement);
 
 struct DrawnKeys {
   std::vector<Secret> keys;  // of wire::charged_key_size

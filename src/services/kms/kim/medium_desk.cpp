@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::array<std::string_view, 4> medium_kinds{"sim", "tf-card", "software", "pci-card"};
 constexpr std::int64_t desk_page = 200;
-constexpr UnixMs order_life_ms = 7ULL * 86'400'000;
 
 Result<wire::MediumId> medium_id_in(const wire::Json& json) {
   ASSIGN_OR_RETURN(const std::string text, json.text("medium"));
@@ -193,7 +192,7 @@ Result<net::Response> MediumDesk::approve(const wire::Json& json, const net::Req
   if (ordered.made_by == by) return fail(ErrorCode::denied, by + " ordered this charge: another operator approves it");
   if (ordered.state != ChargeState::waiting) return fail(ErrorCode::conflict, "charge " + ordered.id.hex() + " is " + std::string(name(ordered.state)));
   const UnixMs now = node_.clock().now_ms();
-  if (ordered.made_ms + order_life_ms < now) return fail(ErrorCode::denied, "charge " + ordered.id.hex() + " was ordered too long ago: order it anew");
+  if (ordered.made_ms + charge_order_life_ms < now) return fail(ErrorCode::denied, "charge " + ordered.id.hex() + " was ordered too long ago: order it anew");
   ASSIGN_OR_RETURN(const std::optional<Medium> of,
                    store_.transact([&](store::Transaction& transaction) { return injection_.stock().find(transaction, ordered.medium); }));
   if (!of || of->state == MediumState::wiped) return fail(ErrorCode::denied, "medium " + ordered.medium.hex() + " is wiped");
@@ -206,7 +205,7 @@ Result<net::Response> MediumDesk::approve(const wire::Json& json, const net::Req
       wire::seal_charge_file({.suite = &node_.suite(), .medium = of->id, .charge = ordered.id, .generation = of->generation, .made_ms = now, .sealed = {}},
                              made.transport_key, made.payload));
   const Bytes octets = wire::encode(file);
-  TRY(store_.transact([&](store::Transaction& transaction) { return keep_answer(transaction, ordered.id, {}, octets); }));
+  TRY(store_.transact([&](store::Transaction& transaction) { return keep_answer(transaction, ordered.id, {}, octets, now); }));
   deed.object += std::string(", drawn from ") + (made.payload.origin == wire::ChargeOrigin::quantum ? "quantum keys and the device" : "the device");
   return file_response(ordered, octets);
 }

@@ -47,6 +47,9 @@ Result<void> end_medium(store::Transaction& transaction, const wire::MediumId& i
   TRY(transaction.run("UPDATE medium SET state = ?, sealed_transport = NULL WHERE medium = ?", {name(MediumState::wiped), id.view()}));
   TRY(transaction.run("DELETE FROM injected_key WHERE medium = ?", {id.view()}));
   TRY(transaction.run("UPDATE medium_set SET next_index = free_index WHERE medium = ?", {id.view()}));
+  // Nor is what was charged given again, or anything approved for it.
+  TRY(transaction.run("UPDATE charge SET answer = NULL WHERE medium = ? AND answer IS NOT NULL", {id.view()}));
+  TRY(transaction.run("UPDATE charge SET state = 'rejected', decided_by = '' WHERE medium = ? AND state = 'waiting'", {id.view()}));
   return {};
 }
 
@@ -135,28 +138,45 @@ Result<void> Stock::set_state(store::Transaction& transaction, const Medium& med
   return {};
 }
 
-Result<Stock::Cursor> Stock::cursor(store::Transaction& transaction, const Medium& medium, wire::KeySet set) {
+Result<void> Stock::check_active(store::Transaction& transaction, const wire::MediumId& medium) {
+  ASSIGN_OR_RETURN(const std::optional<Medium> present, find(transaction, medium));
+  if (!present) return fail(ErrorCode::not_found, "no medium " + medium.hex() + " is registered");
+  if (present->state != MediumState::active) return fail(ErrorCode::denied, "medium " + medium.hex() + " is " + std::string(name(present->state)));
+  return {};
+}
+
+Result<void> Stock::check_room(store::Transaction& transaction, const wire::MediumId& medium, const SetCounts& counts) {
+  for (const wire::KeySet set : wire::all_key_sets) {
+    const std::uint16_t count = counts[wire::index_of(set)];
+    ASSIGN_OR_RETURN(const Cursor at, cursor(transaction, medium, set));
+    if (count > 0 && (at.free - at.next + count > stock_of_set_max || at.free + count > INT32_MAX))
+      return fail(ErrorCode::exhausted, "medium " + medium.hex() + ": the " + std::string(wire::name(set)) + " set has as many keys as it may");
+  }
+  return {};
+}
+
+Result<Stock::Cursor> Stock::cursor(store::Transaction& transaction, const wire::MediumId& medium, wire::KeySet set) {
   std::optional<Cursor> out;
-  TRY(transaction.query("SELECT next_index, free_index FROM medium_set WHERE medium = ? AND key_set = ?", {medium.id.view(), column_of(set)},
+  TRY(transaction.query("SELECT next_index, free_index FROM medium_set WHERE medium = ? AND key_set = ?", {medium.view(), column_of(set)},
                         [&](const store::Row& row) { out = Cursor{.next = row.integer(0), .free = row.integer(1)}; }));
-  if (!out) return fail(ErrorCode::not_found, "no medium " + medium.id.hex() + " is registered");
+  if (!out) return fail(ErrorCode::not_found, "no medium " + medium.hex() + " is registered");
   return *out;
 }
 
 Result<wire::ChargePayload> Stock::charge(store::Transaction& transaction, const Medium& medium, const wire::ChargeId& charge, const SetCounts& counts,
                                           wire::Charged charged, wire::ChargeOrigin origin, std::vector<Secret> keys) {
+  TRY(check_active(transaction, medium.id));
+  TRY(check_room(transaction, medium.id, counts));
   wire::ChargePayload out;
   out.charged = charged;
   out.origin = origin;
   auto key = keys.begin();
   for (const wire::KeySet set : wire::all_key_sets) {
     const std::uint16_t count = counts[wire::index_of(set)];
-    ASSIGN_OR_RETURN(const Cursor at, cursor(transaction, medium, set));
+    ASSIGN_OR_RETURN(const Cursor at, cursor(transaction, medium.id, set));
     wire::ChargedKeys& put = out.sets[wire::index_of(set)];
     put.first = static_cast<std::uint32_t>(at.free);
     if (count == 0) continue;
-    if (at.free - at.next + count > stock_of_set_max || at.free + count > INT32_MAX)
-      return fail(ErrorCode::exhausted, "medium " + medium.id.hex() + ": the " + std::string(wire::name(set)) + " set has as many keys as it may");
     for (std::uint16_t i = 0; i < count; ++i) {
       CHECK(key != keys.end() && key->size() == wire::charged_key_size);
       const std::uint32_t index = put.first + i;
@@ -186,7 +206,7 @@ Result<Secret> Stock::spend_transport_key(store::Transaction& transaction, const
 }
 
 Result<ChargedKey> Stock::look(store::Transaction& transaction, const Medium& medium, wire::KeySet set, std::uint32_t index) {
-  ASSIGN_OR_RETURN(const Cursor at, cursor(transaction, medium, set));
+  ASSIGN_OR_RETURN(const Cursor at, cursor(transaction, medium.id, set));
   if (index < at.next) return fail(ErrorCode::conflict, which(medium, set, index) + " is used or burnt: the next is " + std::to_string(at.next));
   std::optional<Bytes> sealed;
   wire::Charged charged{};
@@ -201,6 +221,7 @@ Result<ChargedKey> Stock::look(store::Transaction& transaction, const Medium& me
 }
 
 Result<void> Stock::burn(store::Transaction& transaction, const Medium& medium, wire::KeySet set, std::uint32_t index) {
+  TRY(check_active(transaction, medium.id));
   ASSIGN_OR_RETURN(const std::int64_t changed,
                    transaction.run("UPDATE medium_set SET next_index = ? WHERE medium = ? AND key_set = ? AND next_index <= ? AND free_index > ?",
                                    {std::int64_t{index} + 1, medium.id.view(), column_of(set), std::int64_t{index}, std::int64_t{index}}));

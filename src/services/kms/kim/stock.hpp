@@ -13,7 +13,8 @@ namespace qanat::kms {
 
 enum class MediumState : std::uint8_t {
   active,
-  locked,  // its keys are kept and none is accepted, until two operators charge it again
+  locked,  // its keys are kept and none is accepted, until two operators charge it by file again. One without a transport key stays so: it is wiped, and the
+           // terminal gets another
   wiped,   // for good: its keys are gone
 };
 std::string_view name(MediumState state) noexcept;
@@ -62,8 +63,13 @@ class Stock {
   /// Wiping destroys every key of the medium, and its transport key. conflict if it is wiped already and `to` is another state.
   Result<void> set_state(store::Transaction& transaction, const Medium& medium, MediumState to);
 
-  /// Puts new keys under indexes that the medium never had. exhausted if a set would hold more than stock_of_set_max. `keys` are taken in the order of the
-  /// sets.
+  // What charge() would refuse, before anything is drawn for it.
+  /// denied unless it is. In the transaction in which its keys move: it may have been locked or wiped since it was looked at.
+  Result<void> check_active(store::Transaction& transaction, const wire::MediumId& medium);
+  /// exhausted if a set would hold more than stock_of_set_max.
+  Result<void> check_room(store::Transaction& transaction, const wire::MediumId& medium, const SetCounts& counts);
+  /// Puts new keys under indexes that the medium never had. denied unless it is active, exhausted if a set would hold more than stock_of_set_max. `keys` are
+  /// taken in the order of the sets.
   Result<wire::ChargePayload> charge(store::Transaction& transaction, const Medium& medium, const wire::ChargeId& charge, const SetCounts& counts,
                                      wire::Charged charged, wire::ChargeOrigin origin, std::vector<Secret> keys);
   /// The transport key of the medium's generation; from now on the medium has the next.
@@ -71,7 +77,7 @@ class Stock {
 
   /// conflict if the index is used or burnt; not_found if there never was one.
   Result<ChargedKey> look(store::Transaction& transaction, const Medium& medium, wire::KeySet set, std::uint32_t index);
-  /// The key of this index is used: it and every key before it are gone. conflict if it is already.
+  /// The key of this index is used: it and every key before it are gone. conflict if it is already; denied unless the medium is active.
   Result<void> burn(store::Transaction& transaction, const Medium& medium, wire::KeySet set, std::uint32_t index);
 
  private:
@@ -79,7 +85,7 @@ class Stock {
     std::int64_t next = 0;  // the least index that is accepted
     std::int64_t free = 0;  // the least index that was never charged
   };
-  Result<Cursor> cursor(store::Transaction& transaction, const Medium& medium, wire::KeySet set);
+  Result<Cursor> cursor(store::Transaction& transaction, const wire::MediumId& medium, wire::KeySet set);
 
   crypto::CryptoDevice& device_;
 };

@@ -253,7 +253,7 @@ Result<void> Application::authenticate(const net::Request& http, const Request& 
   TRY(injection_.judged(known->terminal, good.error(), http.deadline));
   if (out.first) {
     TRY(injection_.admit(http, request, known->terminal, good.error()));
-  } else if (!settings_.symmetric_mode || good.error().code == ErrorCode::denied) {
+  } else if (!settings_.symmetric_mode || good.error().code != ErrorCode::unavailable) {
     return fail(good.error());  // otherwise it was admitted when it came first, and gets what it got then
   }
   return {};
@@ -261,8 +261,14 @@ Result<void> Application::authenticate(const net::Request& http, const Request& 
 
 Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known) {
   node::StepTrace::Timer step5(trace_, 5);
-  TRY(node_.check_certificate(known.classical, http.deadline));
-  TRY(node_.check_certificate(*http.peer.certificate, http.deadline));
+  for (const crypto::Certificate* certificate : {&known.classical, &*http.peer.certificate}) {
+    const bool hasty = node::in_haste(http.deadline);
+    const auto good = node_.check_certificate(*certificate, http.deadline);
+    if (good) continue;
+    // Who had its time and did not answer is silent. Where the sender left too little, nothing is known, and nothing follows: no symmetric mode by haste.
+    if (good.error().code == ErrorCode::deadline_exceeded && !hasty) return fail(ErrorCode::unavailable, good.error().message);
+    return fail(good.error());
+  }
   step5.done(sid_wk.hex(), "both certificates of " + known.terminal.uid.text() + " are good");
   return {};
 }

@@ -4,6 +4,7 @@
 #include "kme/skip.hpp"
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
+#include "node/recorded.hpp"
 #include "services/kms/sae/day_quotas.hpp"
 #include "services/kms/sae/sae_key.hpp"
 
@@ -45,7 +46,8 @@ SaeFront::SaeFront(node::Node& node, const Parts& parts, SaeSettings settings)
       supply_(node, parts.store, stock_, parts.senders, parts.agreement, domains_, settings_.supply),
       filler_(names_of(domains_), [this](const std::string& domain) { return node_.stopping() ? Result<void>() : supply_.fill(domain); }),
       delivery_(delivery_place(), {.store = parts.store, .stock = stock_, .device = parts.device, .clock = node.clock(), .registry = directory_.registry()},
-                delivery_ports()) {}
+                delivery_ports()),
+      crls_(settings_.listener.tls) {}
 
 kme::DeliveryPlace SaeFront::delivery_place() const {
   return {.kme = node_.identity().name,
@@ -90,8 +92,7 @@ Result<void> SaeFront::open() {
     services.push_back(standard == SaeStandard::etsi014 ? kme::etsi014::make_service(delivery_, directory_.registry())
                                                         : kme::skip::make_service(delivery_, directory_.registry()));
   }
-  TRY(take_up_revocations());
-  ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(settings_.listener, std::move(services), [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+  ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(settings_.listener, std::move(services), node::refusals_of(node_, "sae.connection")));
   node::log(node::LogLevel::note, "keys for SAEs on port {}", listener_->port());
   return {};
 }
@@ -121,7 +122,6 @@ Result<net::Response> SaeFront::activate(const net::Request& request) {
 
 Result<void> SaeFront::sweep() {
   directory_.look_at_clock();
-  TRY(take_up_revocations());
   TRY(delivery_.sweep());
   std::vector<KeyRun> expired;
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
@@ -130,7 +130,8 @@ Result<void> SaeFront::sweep() {
     TRY(forget_days(transaction, now));
     return stock_.forget(transaction, now - evidence_kept_ms, evidence_max);
   }));
-  return record_expired(expired);
+  TRY(record_expired(expired));
+  return listener_ ? crls_.look(*listener_) : Result<void>();
 }
 
 /// As many as fit into a record stand in one.
@@ -144,27 +145,6 @@ Result<void> SaeFront::record_expired(std::span<const KeyRun> runs) {
     object.clear();
   }
   return {};
-}
-
-/// Where the file of the SAEs' revocation lists is another than was read: for connections that come from now on.
-Result<void> SaeFront::take_up_revocations() {
-  if (settings_.listener.tls.crls.empty()) return {};
-  std::error_code error;
-  const auto written = std::filesystem::last_write_time(settings_.listener.tls.crls, error);
-  if (error || written == crls_read_) return {};  // the listener says at the start that there is none
-  if (listener_) TRY(listener_->renew(settings_.listener.tls));
-  crls_read_ = written;
-  return {};
-}
-
-void SaeFront::record_refusal(const net::Refusal& refusal) {
-  const auto written = node_.record({.action = refusal.point.empty() ? "sae.connection" : refusal.point,
-                                     .outcome = audit::outcome_of(refusal.code),
-                                     .subject = refusal.peer,
-                                     .object = "",
-                                     .reason = refusal.reason,
-                                     .request_id = ""});
-  if (!written) node::log(node::LogLevel::error, "audit: {}", written.error().message);
 }
 
 points::NamedCounts SaeFront::stocks() {

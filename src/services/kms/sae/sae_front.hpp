@@ -4,6 +4,7 @@
 
 #include "kme/stock/delivery.hpp"
 #include "kme/stock/pool_filler.hpp"
+#include "net/crl_watch.hpp"
 #include "points/kms_policy.hpp"
 #include "services/kms/sae/sae_directory.hpp"
 #include "services/kms/sae/sae_settings.hpp"
@@ -44,8 +45,6 @@ class SaeFront {
   kme::DeliveryPorts delivery_ports();
   SaeDirectory::Ports directory_ports();
   Result<void> record_expired(std::span<const KeyRun> runs);
-  Result<void> take_up_revocations();
-  void record_refusal(const net::Refusal& refusal);
 
   node::Node& node_;
   store::Store& store_;
@@ -56,7 +55,7 @@ class SaeFront {
   Supply supply_;
   kme::PoolFiller filler_;
   kme::SaeDelivery delivery_;
-  std::filesystem::file_time_type crls_read_{};
+  net::CrlWatch crls_;  // of the SAEs' certificates
   std::unique_ptr<net::ForeignListener> listener_;
 };
 
