@@ -84,7 +84,7 @@ struct KmsService::Parts {
         application(node, *store, ledger, agreement, access, injection, trace, settings),
         groups(node, *store, ledger, agreement, access, settings),
         orders(node, *store, ledger, agreement),
-        enrolment(node, *store, pairs, trace),
+        enrolment(node, *store, pairs, ledger, trace),
         csa(node, *store, keys->of(Pool::csa), settings.csa.limits),
         recovery(node, *store, *keys, settings.history),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
