@@ -87,8 +87,7 @@ struct KmsService::Parts {
         enrolment(node, *store, pairs, ledger, trace),
         csa(node, *store, keys->of(Pool::csa), settings.csa.limits),
         recovery(node, *store, *keys, settings.history),
-        quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
-                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}),
+        quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (node.settings().store) {
       notices.emplace(*store, node.clock(), front_end_of(node),
@@ -110,6 +109,7 @@ struct KmsService::Parts {
   node::SenderDirectory senders;
   Access access;
   Errands errands;
+  Errands rounds;  // lists and evidence: a CAS or CMSP that is slow keeps no QKM from what it is told
   Chains chains;
   Agreement agreement;
   Injection injection;
@@ -228,14 +228,17 @@ Result<void> KmsService::Parts::fill_standby() {
 Result<void> KmsService::Parts::fill_quantum() {
   std::set<std::string> domains;
   for (const auto& [name, target] : node.settings().peers) {
-    if (target.expected.kind == Kind::kms && target.expected.domain != node.identity().domain) domains.insert(target.expected.domain);
+    const std::string& domain = target.expected.domain;
+    if (target.expected.kind != Kind::kms || domain == node.identity().domain || settings.policy.no_quantum_with.contains(domain)) continue;
+    domains.insert(domain);
   }
+  const QuantumPool::Lot lot = lot_under(*agreement.terms());
   // A domain that cannot be reached keeps no other from its keys.
   const auto each = pool_round_max / static_cast<int>(domains.size() + 1);
   Result<void> out = quantum.expire(Deadline::after(each));
   for (const std::string& domain : domains) {
     if (node.stopping()) break;
-    if (auto filled = quantum.refill(domain, Deadline::after(each)); !filled) out = std::move(filled);
+    if (auto filled = quantum.refill(domain, lot, Deadline::after(each)); !filled) out = std::move(filled);
   }
   return out;
 }
@@ -334,7 +337,7 @@ void KmsService::Parts::compare_with_lists() {
   const auto cas = node.peer_of(Kind::cas);
   if (settings.revocation_lists_every.count() == 0 || now < lists_due || !cas) return;
   lists_due = now + settings.revocation_lists_every;
-  errands.post([this, cas = *cas] {
+  rounds.post([this, cas = *cas] {
     const auto compared = injection.compare_with_lists([&](std::string_view branch) -> Result<Bytes> {
       ASSIGN_OR_RETURN(net::Response list, node.call(points::Endpoint::cd1_crl, cas, {}, Deadline::after(list_answer_max), node.new_request_id(),
                                                      "branch=" + std::string(branch) + "&list=full"));
@@ -349,7 +352,7 @@ void KmsService::Parts::show_evidence_in_time() {
   if (evidence_failed.exchange(false)) evidence_due = std::min(evidence_due, now + evidence_again);
   if (settings.evidence_every.count() == 0 || now < evidence_due || !node.peer_of(Kind::cmsp)) return;
   evidence_due = now + settings.evidence_every;
-  errands.post([this] {
+  rounds.post([this] {
     const auto findings = show_evidence(node, *store, ledger, Deadline::after(evidence_answer_max));
     if (!findings) {
       evidence_failed = true;
@@ -459,6 +462,7 @@ std::vector<points::Handler> KmsService::handlers() {
 void KmsService::start() {
   parts_->chains.begin();
   parts_->errands.start();
+  parts_->rounds.start();
   if (parts_->settings.standby_high > 0) parts_->standby_refill.start();
   if (parts_->quantum.is_on()) parts_->quantum_refill.start();
   if (parts_->saes) parts_->saes->start();
@@ -480,6 +484,7 @@ void KmsService::stop() {
   if (parts_->notices) parts_->notices->stop();
   if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
+  parts_->rounds.stop();
   parts_->standby_refill.stop();
   parts_->quantum_refill.stop();
   parts_->directory_refill.stop();
