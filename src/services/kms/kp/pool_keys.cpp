@@ -15,8 +15,9 @@ constexpr std::string_view magic = "QKP1";
 constexpr std::string_view seal_label = "qanat pool key";
 // Other processes of this KMS that share the database may seal under the former key until they have looked again.
 constexpr UnixMs former_kept_ms = 120'000;
-// And they must have looked before somebody seals under the new one.
-constexpr UnixMs in_force_after_ms = 5'000;
+// And they must have looked before somebody seals under the new one: also those whose round takes long, behind a sweep or a server that does not answer.
+constexpr UnixMs in_force_after_ms = 60'000;
+static_assert(2 * in_force_after_ms <= former_kept_ms, "a former pool key stays as long again as others may take to seal under the new one");
 
 std::size_t at(Pool pool) { return static_cast<std::size_t>(pool); }
 
@@ -71,7 +72,7 @@ class PoolKeys::Device final : public crypto::CryptoDevice {
     const auto generation = generation_in(sealed);
     const auto key = generation ? pools_.find(pool_, *generation) : nullptr;
     if (!key || sealed.size() < header_octets + crypto::aead_iv)
-      return fail(ErrorCode::denied, "pool key: the octets are not sealed under one of pool " + std::string(name(pool_)));
+      return not_under(generation);
     const Bytes bound = concat({sealed.first(header_octets), context});
     auto secret = crypto::open(suite.aead, column_key(suite, *key, context), sealed.subspan(header_octets, crypto::aead_iv), bound,
                                sealed.subspan(header_octets + crypto::aead_iv));
@@ -80,6 +81,14 @@ class PoolKeys::Device final : public crypto::CryptoDevice {
   }
 
  private:
+  /// A generation beyond those that are known here is one that another process has made: worth another attempt, once this one has looked.
+  [[nodiscard]] std::unexpected<Error> not_under(std::optional<std::uint32_t> generation) const {
+    const std::vector<std::uint32_t> known = pools_.generations(pool_);
+    if (generation && !known.empty() && *generation > known.back())
+      return fail(ErrorCode::unavailable, "pool key: generation " + std::to_string(*generation) + " of pool " + std::string(name(pool_)) + " is not known here yet");
+    return fail(ErrorCode::denied, "pool key: the octets are not sealed under one of pool " + std::string(name(pool_)));
+  }
+
   PoolKeys& pools_;
   const Pool pool_;
 };

@@ -37,7 +37,8 @@ class PoolKeys {
   /// True if the library in use had no pool key before: what is sealed by the device itself and is not sealed anew (working keys) does not open any more.
   [[nodiscard]] bool is_first() const noexcept { return is_first_; }
 
-  /// Seals and unseals under the pool's key, like a device; random octets are the device's. `denied` for what was changed, moved, or sealed for another pool.
+  /// Seals and unseals under the pool's key, like a device; random octets are the device's. `denied` for what was changed, moved, or sealed for another pool;
+  /// `unavailable` for what is under a later pool key than this process has looked up.
   [[nodiscard]] crypto::CryptoDevice& of(Pool pool) noexcept;
   [[nodiscard]] crypto::CryptoDevice& of(Library library) noexcept { return of(pool_of(library)); }
 
@@ -48,7 +49,6 @@ class PoolKeys {
   Result<void> rotate(Pool pool, UnixMs now);
   /// Generations that are there, the one in force last.
   [[nodiscard]] std::vector<std::uint32_t> generations(Pool pool) const;
-  [[nodiscard]] std::vector<std::uint32_t> generations(Library library) const { return generations(pool_of(library)); }
 
  private:
   class Device;
