@@ -438,6 +438,7 @@ inline constexpr std::array migrations{
     store::Migration{18, kma_narrow_rows},
     store::Migration{19, kp_narrow_first},
     store::Migration{20, history_schema},
+    store::Migration{21, archive_check_schema},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
@@ -485,6 +486,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"charging_day", {"day", ""}},
     store::GuardedTable{"owed_record", {"id", "place"}},
     store::GuardedTable{"history_segment", {"number", ""}},
+    store::GuardedTable{"charging_check", {"id", ""}},
 };
 
 }  // namespace qanat::kms

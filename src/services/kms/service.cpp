@@ -1,6 +1,7 @@
 #include "services/kms/service.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <set>
 
@@ -8,6 +9,7 @@
 #include "node/revocations.hpp"
 #include "node/shared_notices.hpp"
 #include "services/kms/compliance/evidence.hpp"
+#include "services/kms/forgetting.hpp"
 #include "services/kms/kim/enrolment.hpp"
 #include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
@@ -18,11 +20,10 @@
 #include "services/kms/kma/groups.hpp"
 #include "services/kms/kma/history_desk.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/ledger_sweep.hpp"
 #include "services/kms/kma/orders.hpp"
-#include "services/kms/kma/pending.hpp"
 #include "services/kms/kma/policy_feed.hpp"
 #include "services/kms/kma/pool_state.hpp"
-#include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/database.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/recovery.hpp"
@@ -33,11 +34,9 @@ namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
-constexpr UnixMs charges_day_ms = 86'400'000;
 constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr std::chrono::milliseconds evidence_answer_max{10000};
 constexpr std::chrono::seconds evidence_again{30};  // after a failure
-constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
 constexpr std::string_view certificates_revoked = "x-10.revoked";  // kinds of notices from front end to front end
 constexpr std::string_view subject_changed = "pm-1.revoked";
@@ -162,7 +161,9 @@ struct KmsService::Parts {
   std::atomic<bool> evidence_failed = false;
   /// The archive of charging records, a little further.
   Result<void> check_archive();
-  ArchiveCheck archive_check;  // the sweeper's
+  LedgerSweep ledger_sweep{node, *store, ledger};  // the sweeper's
+  ArchiveCheck archive_check;                      // the sweeper's
+  std::int64_t charges_archived = 0;               // by its last look
 };
 
 Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
@@ -173,29 +174,16 @@ Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, which, now); }));
-  for (const Destroyed& gone : destroyed) {
-    TRY(node.record({.action = "wk.expired",
-                     .outcome = audit::Outcome::success,
-                     .subject = gone.uid.text(),
-                     .object = gone.sid_wk.hex(),
-                     .reason = gone.reason(Ledger::why(which)),
-                     .request_id = ""}));
-  }
-  // By itself: a row of these that was changed underneath keeps no key alive.
-  TRY(store->transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(forget_applications(transaction, now));
-    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
-    TRY(archive_charging_records(transaction, now - std::min(now, charge_archived_after_ms)));
-    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
-    TRY(forget_old_prepared(transaction, now));
-    TRY(drop_expired_pending(transaction, now));
-    TRY(forget_idle_groups(transaction, now - std::min(now, group_idle_max_ms)));
-    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
-    TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
-    return {};
-  }));
-  return pay_records(node, *store, Owed::left_over);
+  // Each by itself: a row that was changed underneath keeps neither a key alive nor anything else from being forgotten.
+  const auto ended = ledger_sweep.run(which, now);
+  const auto archived = archive_charges(*store, now - std::min(now, charge_archived_after_ms));
+  if (archived) charges_archived = *archived;
+  const auto forgotten = forget_what_is_over(*store, settings.policy, now);
+  const auto paid = pay_records(node, *store, Owed::left_over);
+  TRY(ended);
+  TRY(archived);
+  TRY(forgotten);
+  return paid;
 }
 
 Result<void> KmsService::Parts::after_crash() {
@@ -277,7 +265,7 @@ void KmsService::Parts::describe(wire::Json& body) {
 }
 
 Result<void> KmsService::Parts::check_archive() {
-  ASSIGN_OR_RETURN(const std::optional<std::string> found, archive_check.step(*store, node.clock().now_ms()));
+  ASSIGN_OR_RETURN(const std::optional<std::string> found, archive_check.step(*store, node.clock().now_ms(), ArchiveCheck::pace(charges_archived)));
   if (!found) return {};
   node::log(node::LogLevel::error, "{}", *found);
   return node.record({.action = "kp.archive.altered", .outcome = audit::Outcome::failure, .subject = node.identity().uri(), .object = "kms.db", .reason = *found, .request_id = ""});
@@ -376,8 +364,9 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     const UnixMs now = node.clock().now_ms();
     TRY(node::SharedNotices::pass_over_lost(transaction));
     ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
-    return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
-                        .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});
+    // Owed, since this may run more than once; and as if for long, so that whoever looks first makes the record: at the end of open(), or the sweeper.
+    const std::array begun{OwedRecord{.action = "database.other_history", .subject = "", .object = "", .reason = "working keys destroyed: " + std::to_string(destroyed)}};
+    return owe_records(transaction, node.rng().id<OwedId>(), begun, now - std::min(now, owed_left_over_after_ms));
   };
   ASSIGN_OR_RETURN(Database database, open_kms_database(node, on_other_history));
   std::unique_ptr<store::Store> store = std::move(database.store);

@@ -2,6 +2,7 @@
 #include "services/kms/kp/encryption_pairs.hpp"
 
 #include "kp_fixture.hpp"
+#include "ledger_steps.hpp"
 #include "node/revocations.hpp"
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kp/refill.hpp"
@@ -237,7 +238,7 @@ TEST_F(EncryptionPairsTest, WhatIamEndsIsEndedInTheGuardedDatabase) {
       key.expires_ms = now() + 60'000;
       TRY(ledger.add(transaction, key));
       TRY(ledger.advance(transaction, sid_wk, key.leg, store::KeyState::reserved));
-      TRY(ledger.delivered(transaction, sid_wk, key.leg, {.h_req = hash, .h_deliver = hash, .octets = hash}, {.by = uid, .traffic = key.terms.traffic, .now_ms = now()}));
+      TRY(deliver_leg(ledger, transaction, sid_wk, key.leg, {.h_req = hash, .h_deliver = hash, .octets = hash}, {.by = uid, .traffic = key.terms.traffic, .now_ms = now()}));
       TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES (?, x'00', 1, 1)", {std::string_view(uid.text())}));
       return {};
     }));

@@ -2,6 +2,7 @@
 #include "services/kms/kp/pool_keys.hpp"
 
 #include "kp_fixture.hpp"
+#include "ledger_steps.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
@@ -153,7 +154,7 @@ TEST_F(PoolKeysTest, AFormerPoolKeyStaysUntilNothingUsesIt) {
   must(keys_->maintain(due + 200'000));
   EXPECT_EQ(keys_->generations(Pool::in_use), (std::vector<std::uint32_t>{1, 2})) << "two working keys are sealed under the former one";
   for (const WorkingKey* one : {&first, &second, &third}) expect_there(*one);
-  must(store_->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, Ledger::Sweep::expired, due); }));
+  must(store_->transact([&](store::Transaction& transaction) { return sweep_due(ledger, transaction, Ledger::Sweep::expired, due); }));
   must(keys_->maintain(due + 200'000));
   EXPECT_EQ(keys_->generations(Pool::in_use), (std::vector<std::uint32_t>{2}));
   EXPECT_EQ(number("SELECT count(*) FROM pool_key WHERE library = 'in_use'"), 1);
