@@ -14,6 +14,7 @@
 #include "crypto/device.hpp"
 #include "crypto/suite.hpp"
 #include "services/kms/kp/pool.hpp"
+#include "store/lifecycle.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -45,7 +46,7 @@ class PoolKeys {
   /// What is to be done now and then: a new pool key where one is due, columns of former ones sealed anew (`most` at a time), former ones that nothing uses
   /// deleted. To be called every second or so: it also sees what other processes of this KMS did.
   Result<void> maintain(UnixMs now, std::size_t most = 64);
-  /// A new pool key, whatever the age of the former; in force once all processes have seen it.
+  /// A new pool key, whatever the age of the former; in force once all processes have had a minute to see it.
   Result<void> rotate(Pool pool, UnixMs now);
   /// Generations that are there, the one in force last.
   [[nodiscard]] std::vector<std::uint32_t> generations(Pool pool) const;
@@ -55,7 +56,7 @@ class PoolKeys {
   struct PoolKey {
     std::shared_ptr<const Secret> key;  // shared with who is sealing
     UnixMs made_ms = 0;
-    bool in_force = false;
+    store::KeyState state = store::KeyState::generated;  // active: it seals; superseded: it opens what it sealed. One is active, at most
   };
   struct Found {
     std::uint32_t generation = 0;
@@ -64,6 +65,8 @@ class PoolKeys {
 
   explicit PoolKeys(Parts parts);
   Result<void> load(UnixMs now);
+  /// What all processes have had the time to see seals from now on, and goes on to, whatever becomes of the clock: a former one never seals again.
+  Result<void> put_in_force(Pool pool, UnixMs now);
   Result<std::size_t> reseal(std::size_t most);
   Result<std::size_t> reseal_column(const SealedColumn& column, ByteView in_force, std::size_t most);
   Result<void> drop_former(UnixMs now);
