@@ -26,7 +26,9 @@ Result<void> forget_what_is_over(store::Store& store, const PolicySettings& poli
   const std::array<std::function<Result<void>(store::Transaction&)>, 8> each{
       [&](store::Transaction& transaction) { return forget_applications(transaction, now); },
       [&](store::Transaction& transaction) { return forget_full_buckets(transaction, policy.applications, now); },
-      [&](store::Transaction& transaction) { return forget_charging_records(transaction, ago(static_cast<UnixMs>(policy.charges_kept_days) * charges_day_ms)); },
+      [&](store::Transaction& transaction) {
+        return forget_charging_records(transaction, ago(static_cast<UnixMs>(policy.charges_kept_days) * charges_day_ms));
+      },
       [&](store::Transaction& transaction) { return forget_old_prepared(transaction, now); },
       [&](store::Transaction& transaction) { return drop_expired_pending(transaction, now); },
       [&](store::Transaction& transaction) { return forget_idle_groups(transaction, ago(group_idle_max_ms)); },

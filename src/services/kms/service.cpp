@@ -179,7 +179,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const auto archived = archive_charges(*store, now - std::min(now, charge_archived_after_ms));
   if (archived) charges_archived = *archived;
   const auto forgotten = forget_what_is_over(*store, settings.policy, now);
-  const auto paid = pay_records(node, *store, Owed::left_over);
+  auto paid = pay_records(node, *store, Owed::left_over);
   TRY(ended);
   TRY(archived);
   TRY(forgotten);

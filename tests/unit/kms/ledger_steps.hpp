@@ -5,7 +5,8 @@
 
 namespace qanat::kms {
 
-inline Result<void> deliver_leg(Ledger& ledger, store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use) {
+inline Result<void> deliver_leg(Ledger& ledger, store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery,
+                                const KeyUse& use) {
   ASSIGN_OR_RETURN(const auto stored, ledger.find(transaction, sid_wk, leg));
   if (!stored) return fail(ErrorCode::not_found, "no such session");
   return ledger.delivered(transaction, *stored, delivery, use);

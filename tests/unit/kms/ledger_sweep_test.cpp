@@ -17,11 +17,9 @@ class LedgerSweepTest : public KpFixture {
     forget_database();
     auto plain = must(store::Store::open(state() / "kms.db", migrations));
     underneath_ = plain.get();
-    take(must(store::GuardedStore::open(std::move(plain), {.anchor = state() / "kms.anchor",
-                                                           .tables = guarded_tables,
-                                                           .suite = &node_->suite(),
-                                                           .device = &node_->device(),
-                                                           .may_adopt = {}})));
+    take(must(store::GuardedStore::open(
+        std::move(plain),
+        {.anchor = state() / "kms.anchor", .tables = guarded_tables, .suite = &node_->suite(), .device = &node_->device(), .may_adopt = {}})));
     open_keys();
     ledger_.emplace(keys_->of(Library::in_use));
   }

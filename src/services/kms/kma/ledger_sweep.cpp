@@ -13,8 +13,8 @@ bool is_of_row(ErrorCode code) { return code == ErrorCode::denied || code == Err
 
 Result<bool> has_octets(store::Transaction& transaction, const Ledger::Due& leg) {
   bool out = false;
-  TRY(transaction.query("SELECT 1 FROM working_key WHERE sid_wk = ? AND leg = ? AND sealed_wk IS NOT NULL", {leg.sid_wk.view(), static_cast<std::int64_t>(leg.leg)},
-                        [&](const store::Row&) { out = true; }));
+  TRY(transaction.query("SELECT 1 FROM working_key WHERE sid_wk = ? AND leg = ? AND sealed_wk IS NOT NULL",
+                        {leg.sid_wk.view(), static_cast<std::int64_t>(leg.leg)}, [&](const store::Row&) { out = true; }));
   return out;
 }
 

@@ -1,5 +1,5 @@
-// Ends the working keys whose time is over: so many in each transaction, and all of them each time. A row that was changed underneath, which the guard does not let
-// be changed again (store/guard.hpp), is passed over, on record, and keeps no other key alive.
+// Ends the working keys whose time is over: so many in each transaction, and all of them each time. A row that was changed underneath, which the guard does not
+// let be changed again (store/guard.hpp), is passed over, on record, and keeps no other key alive.
 #pragma once
 
 #include <set>
