@@ -365,7 +365,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     TRY(node::SharedNotices::pass_over_lost(transaction));
     ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
     // Owed, since this may run more than once; and as if for long, so that whoever looks first makes the record: at the end of open(), or the sweeper.
-    const std::array begun{OwedRecord{.action = "database.other_history", .subject = "", .object = "", .reason = "working keys destroyed: " + std::to_string(destroyed)}};
+    const std::string what = "working keys destroyed: " + std::to_string(destroyed);
+    const std::array begun{OwedRecord{.action = "database.other_history", .subject = "", .object = "", .reason = what}};
     return owe_records(transaction, node.rng().id<OwedId>(), begun, now - std::min(now, owed_left_over_after_ms));
   };
   ASSIGN_OR_RETURN(Database database, open_kms_database(node, on_other_history));

@@ -180,7 +180,7 @@ TEST_F(PoolKeysTest, WhatAnotherFrontEndSealsUnderALaterPoolKeyIsWorthAnotherAtt
   const Bytes sealed = must(keys_->of(Pool::in_use).seal(here, secret));
   const auto early = stalled->of(Pool::in_use).unseal(here, sealed);
   EXPECT_EQ(test::refusal(early), ErrorCode::unavailable);
-  EXPECT_TRUE(early.error().message.contains("generation 2 of pool in_use")) << early.error().message;
+  EXPECT_TRUE(early.error().message.contains("pool key 2 of pool in_use")) << early.error().message;
   must(stalled->maintain(rotated + 60'000));
   EXPECT_TRUE(equal_secret(must(stalled->of(Pool::in_use).unseal(here, sealed)), secret));
 }

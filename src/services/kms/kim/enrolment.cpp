@@ -29,7 +29,8 @@ bool signed_by(const node::MessageSigner& signer, const Bytes& answer) {
   return message && verifier && wire::verify(*message, *verifier, signer.fps);
 }
 
-/// Where another subscriber had the number until now, whatever the KMS has of that one goes, as at a revocation; but for a medium, with which it may enrol anew.
+/// Where another subscriber had the number until now, whatever the KMS has of that one goes, as at a revocation; but for a medium, with which it may enrol
+/// anew.
 Result<void> end_former_holder(store::Transaction& transaction, Ledger& ledger, const Terminal& next, UnixMs now, std::vector<OwedRecord>& owed) {
   constexpr std::string_view why = "number taken over";
   ASSIGN_OR_RETURN(const std::optional<Terminal> former, find_terminal(transaction, next.number));
@@ -37,7 +38,9 @@ Result<void> end_former_holder(store::Transaction& transaction, Ledger& ledger, 
   TRY(EncryptionPairs::end(transaction, former->uid, why, now));
   ASSIGN_OR_RETURN(const std::vector<Destroyed> keys, ledger.destroy_of(transaction, former->uid, {.by = "kms", .why = std::string(why), .at_ms = now}));
   owed.reserve(keys.size() + 1);
-  for (const Destroyed& gone : keys) owed.push_back({.action = "wk.expired", .subject = gone.uid.text(), .object = gone.sid_wk.hex(), .reason = gone.reason(why)});
+  for (const Destroyed& gone : keys) {
+    owed.push_back({.action = "wk.expired", .subject = gone.uid.text(), .object = gone.sid_wk.hex(), .reason = gone.reason(why)});
+  }
   TRY(forget_terminal(transaction, former->uid));
   owed.push_back({.action = "kp.purged",
                   .subject = former->uid.text(),

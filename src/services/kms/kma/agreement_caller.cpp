@@ -120,7 +120,8 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
     return fail(std::move(confirmed).error());
   }
   // Both KMSs have the key: whatever becomes of the caller's leg, the shares are in it.
-  const auto reserved = store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); });
+  const auto reserved =
+      store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); });
   if (reserved) node::crash_point("kms.wk.reserved");
   shares_done(agreed.shares, Fate::used, request_id);
   TRY(reserved);

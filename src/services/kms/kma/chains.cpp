@@ -49,8 +49,10 @@ void Chains::begin() {
   for (const auto& [name, target] : node_.settings().peers) {
     const Identity& peer = target.expected;
     if (peer.kind == Kind::kms && settings_.km2_chain) {
-      node_.chain(name, [this, name = name, domain = peer.domain](const net::ChainLink& link, Deadline deadline) { return next_to_kms(name, domain, link, deadline); },
-                  *settings_.km2_chain);
+      const auto next = [this, name = name, domain = peer.domain](const net::ChainLink& link, Deadline deadline) {
+        return next_to_kms(name, domain, link, deadline);
+      };
+      node_.chain(name, next, *settings_.km2_chain);
     }
     if (peer.kind == Kind::qkm && peer.domain == node_.identity().domain && settings_.km3_chain) {
       node_.chain(name, [this](const net::ChainLink& link, Deadline deadline) { return next_to_qkm(link, deadline); }, *settings_.km3_chain);

@@ -21,8 +21,8 @@ class Chains {
   void begin();
   /// km2_chain: another KMS asks for its next connection.
   Result<net::Response> answer(const net::Request& request);
-  /// What begin() has each KMS of another domain connected by: the way to the next connection to the KMS of this name. `unavailable` where it costs a quantum key
-  /// and one was taken for that KMS a moment ago.
+  /// What begin() has the other KMSs connected by: the way to the next connection to the KMS of this name. `unavailable` where it costs a quantum key and one was
+  /// taken for that KMS a moment ago.
   Result<net::ChainedKey> next_to_kms(const std::string& name, const std::string& domain, const net::ChainLink& link, Deadline deadline);
 
  private:

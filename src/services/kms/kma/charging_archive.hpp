@@ -23,8 +23,8 @@ Result<std::vector<ChargingRecord>> list_archived_charges(store::Transaction& tr
 /// Whole days alone, and charges_forgotten_at_once at a time.
 Result<void> forget_archived_charges(store::Transaction& transaction, UnixMs delivered_before);
 
-/// Goes through the archive, so many records at a time, and again an hour after it has come to the end. Where it is stands in the database (a guarded row): the next
-/// process goes on there, and several look at different parts. Used by one thread.
+/// Goes through the archive, so many records at a time, and again an hour after it has come to the end. Where it is stands in the database (a guarded row): the
+/// next process goes on there, and several look at different parts. Used by one thread.
 class ArchiveCheck {
  public:
   static constexpr std::int64_t records_at_least = 500;

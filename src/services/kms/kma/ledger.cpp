@@ -326,9 +326,9 @@ Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sw
 
 Result<std::vector<Destroyed>> Ledger::destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending) {
   std::vector<Due> legs;
-  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE sealed_wk IS NOT NULL AND uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
-    legs.push_back({.expires_ms = 0, .sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1))});
-  }));
+  TRY(transaction.query(
+      "SELECT sid_wk, leg FROM working_key WHERE sealed_wk IS NOT NULL AND uid = ?", {std::string_view(uid.text())},
+      [&](const store::Row& row) { legs.push_back({.expires_ms = 0, .sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1))}); }));
   std::vector<Destroyed> out;
   out.reserve(legs.size());
   for (const Due& leg : legs) {

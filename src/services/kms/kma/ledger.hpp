@@ -97,7 +97,8 @@ class Ledger {
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
   /// The same where the state is known to the caller; `conflict` if it is another by now.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState from, store::KeyState to);
-  /// delivered, for the first time, of a leg that find() gave; `denied` if the key's policy does not allow this use, `conflict` if it is in another state by now.
+  /// delivered, for the first time, of a leg that find() gave; `denied` if the key's policy does not allow this use, `conflict` if it is in another state by
+  /// now.
   Result<void> delivered(store::Transaction& transaction, const StoredKey& stored, const Delivery& delivery, const KeyUse& use);
   /// The answer that this application got, if it is still to be given: the same octets, counted as one more delivery of the same key. Nothing if another
   /// application was answered, or none; `denied` if the key's policy allows no more.

@@ -83,8 +83,8 @@ inline Result<Octets> check_move(PooledKind kind, Library from, Library to, std:
 
 /// Where a working key is; its state says it (store/lifecycle.hpp).
 constexpr Library library_of(store::KeyState state) noexcept { return state == store::KeyState::destroyed ? Library::history : Library::in_use; }
-/// Where a terminal's encryption pair is. One that is generated and nobody's is in standby; the pair of an enrolment is in use here until its terminal has it, and
-/// how that goes on with it is history.
+/// Where a terminal's encryption pair is. One that is generated and nobody's is in standby; the pair of an enrolment is in use here until its terminal has it,
+/// and how that goes on with it is history.
 constexpr Library library_of_pair(store::KeyState state) noexcept {
   return state == store::KeyState::generated || state == store::KeyState::delivered ? Library::in_use : Library::history;
 }

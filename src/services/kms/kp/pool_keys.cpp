@@ -90,8 +90,7 @@ class PoolKeys::Device final : public crypto::CryptoDevice {
   /// A generation beyond those that are known here is one that another process has made: worth another attempt, once this one has looked.
   [[nodiscard]] std::unexpected<Error> not_under(std::optional<std::uint32_t> generation) const {
     const std::vector<std::uint32_t> known = pools_.generations(pool_);
-    if (generation && !known.empty() && *generation > known.back())
-      return fail(ErrorCode::unavailable, "pool key: generation " + std::to_string(*generation) + " of pool " + std::string(name(pool_)) + " is not known here yet");
+    if (generation && !known.empty() && *generation > known.back()) return fail(ErrorCode::unavailable, what(pool_, *generation) + ": is not known here yet");
     return fail(ErrorCode::denied, "pool key: the octets are not sealed under one of pool " + std::string(name(pool_)));
   }
 

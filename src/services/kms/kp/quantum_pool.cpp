@@ -73,7 +73,8 @@ Result<QuantumShares> QuantumPool::take(const std::string& domain, const Lot& lo
                             out.fetch_until_ms = static_cast<UnixMs>(row.integer(5)) + quantum_fetch_margin_ms;
                             sealed.push_back(row.blob(4));
                           }));
-    if (std::ssize(out.refs) != lot.keys) return fail(ErrorCode::exhausted, "the pool has lots of another size for domain " + domain);  // until the next refill()
+    // Until the next refill().
+    if (std::ssize(out.refs) != lot.keys) return fail(ErrorCode::exhausted, "the pool has lots of another size for domain " + domain);
     for (std::size_t i = 0; i < sealed.size(); ++i) {
       ASSIGN_OR_RETURN(Secret key, parts_.keys.of(Library::standby).unseal(context(out.refs[i].key_id), sealed[i]));
       out.keys.push_back(std::move(key));

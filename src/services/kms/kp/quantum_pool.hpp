@@ -61,8 +61,8 @@ class QuantumPool {
   /// Draws such lots for the domain until it is filled, if it is below the low-water mark. Lots of another kind, from before the policy changed, go back first:
   /// no call takes them any more. By who calls expire() alone.
   Result<void> refill(const std::string& domain, const Lot& lot, Deadline deadline);
-  /// Gives back what may no longer be handed out, and forgets the history of more than a day ago. What is in use longer than an agreement can take, so that nobody
-  /// will say what became of it any more, goes into history as it is; the QKM ends it by itself.
+  /// Gives back what may no longer be handed out, and forgets the history of more than a day ago. What is in use longer than an agreement can take, so that
+  /// nobody will say what became of it any more, goes into history as it is; the QKM ends it by itself.
   Result<void> expire(Deadline deadline);
   /// Into history with all that is in standby or in use: at the start, before the first request, and at the end. The QKM is told by the next expire(), or by
   /// void_all() itself where there is none; it destroys by itself what it is not told of.
