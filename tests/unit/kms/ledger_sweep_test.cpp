@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "kp_fixture.hpp"
+#include "services/kms/forgetting.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -77,6 +78,15 @@ TEST_F(LedgerSweepTest, ARowThatWasChangedUnderneathKeepsNoOtherKeyAliveAndIsOnR
   EXPECT_EQ(alive(), 3);
   EXPECT_EQ(recorded("wk.expired", later.hex()), 1);
   for (const SidWk& sid_wk : altered) EXPECT_EQ(recorded("kp.database.altered", sid_wk.hex()), 1) << "once";
+}
+
+TEST_F(LedgerSweepTest, ARowThatWasChangedUnderneathKeepsNothingElseFromBeingForgotten) {
+  must(run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES ('alice', x'01', x'02', x'03', 1)"));
+  must(run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (x'00', x'00', 1)"));
+  must(underneath_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE prepared_encryption SET sealed_seed = x'04'", {}); }));
+  EXPECT_EQ(test::refusal(forget_what_is_over(*store_, PolicySettings(), now())), ErrorCode::denied);
+  EXPECT_EQ(number("SELECT count(*) FROM prepared_encryption"), 1);
+  EXPECT_EQ(number("SELECT count(*) FROM announced_session"), 0);
 }
 
 }  // namespace
