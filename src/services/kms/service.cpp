@@ -277,7 +277,10 @@ void KmsService::Parts::run_sweeper() {
     lock.unlock();
     compare_with_lists();
     show_evidence_in_time();
-    if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto swept = sweep(Ledger::Sweep::expired); !swept) {
+      node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+      if (const auto told = ledger_sweep.tell(swept.error()); !told) node::log(node::LogLevel::error, "sweep: {}", told.error().message);
+    }
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
     if (const auto archived = history.keep_up(); !archived) node::log(node::LogLevel::error, "archive of keys: {}", archived.error().message);
     if (const auto checked = check_archive(); !checked) node::log(node::LogLevel::error, "archive of charging records: {}", checked.error().message);

@@ -84,7 +84,15 @@ TEST_F(LedgerSweepTest, ARowThatWasChangedUnderneathKeepsNothingElseFromBeingFor
   must(run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES ('alice', x'01', x'02', x'03', 1)"));
   must(run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (x'00', x'00', 1)"));
   must(underneath_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE prepared_encryption SET sealed_seed = x'04'", {}); }));
-  EXPECT_EQ(test::refusal(forget_what_is_over(*store_, PolicySettings(), now())), ErrorCode::denied);
+  LedgerSweep sweep(*node_, *store_, *ledger_);
+  for (int round = 0; round < 2; ++round) {
+    const auto done = forget_what_is_over(*store_, PolicySettings(), now());
+    ASSERT_EQ(test::refusal(done), ErrorCode::denied);
+    must(sweep.tell(done.error()));
+  }
+  EXPECT_EQ(recorded("kp.database.altered", "prepared_encryption uid=alice"), 1);
+  must(sweep.tell({ErrorCode::unavailable, "no database"}));
+  EXPECT_EQ(recorded("kp.database.altered", "no database"), 0);
   EXPECT_EQ(number("SELECT count(*) FROM prepared_encryption"), 1);
   EXPECT_EQ(number("SELECT count(*) FROM announced_session"), 0);
 }

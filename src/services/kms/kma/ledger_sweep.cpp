@@ -1,7 +1,5 @@
 #include "services/kms/kma/ledger_sweep.hpp"
 
-#include "node/log.hpp"
-
 namespace qanat::kms {
 namespace {
 
@@ -71,14 +69,17 @@ Result<void> LedgerSweep::one_by_one(Ledger::Sweep which, UnixMs now, std::span<
 
 Result<void> LedgerSweep::pass_over(const Ledger::Due& leg, const Error& why) {
   if (altered_.size() < altered_max) altered_.emplace(leg.sid_wk, leg.leg);
+  return tell(why, "working key " + leg.sid_wk.hex() + " is past its time and cannot be destroyed: ");
+}
+
+Result<void> LedgerSweep::tell(const Error& found, std::string_view of) {
   // By what was found: a database that went back in time says the same of every row.
-  if (told_.size() >= told_max || !told_.insert(why.message).second) return {};
-  node::log(node::LogLevel::error, "sweep: {}", why.message);
+  if (!is_of_row(found.code) || told_.size() >= told_max || !told_.insert(found.message).second) return {};
   return node_.record({.action = "kp.database.altered",
                        .outcome = audit::Outcome::failure,
                        .subject = node_.identity().uri(),
                        .object = "kms.db",
-                       .reason = "working key " + leg.sid_wk.hex() + " is past its time and cannot be destroyed: " + why.message,
+                       .reason = std::string(of) + found.message,
                        .request_id = ""});
 }
 
