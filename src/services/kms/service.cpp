@@ -279,7 +279,9 @@ void KmsService::Parts::run_sweeper() {
     show_evidence_in_time();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) {
       node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
-      if (const auto told = ledger_sweep.tell(swept.error()); !told) node::log(node::LogLevel::error, "sweep: {}", told.error().message);
+      const bool altered = guard != nullptr && swept.error().code == ErrorCode::denied;  // a row of whatever table that was changed underneath
+      const auto told = altered ? ledger_sweep.tell(swept.error()) : Result<void>();
+      if (!told) node::log(node::LogLevel::error, "sweep: {}", told.error().message);
     }
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
     if (const auto archived = history.keep_up(); !archived) node::log(node::LogLevel::error, "archive of keys: {}", archived.error().message);

@@ -21,7 +21,7 @@ class LedgerSweep {
 
   /// What was destroyed is on record when it returns, and what could not be: once for each row and process. Used by one thread.
   Result<void> run(Ledger::Sweep which, UnixMs now);
-  /// kp.database.altered, once for each thing that was found and process; nothing for a failure that is none of the kind. Of the same thread.
+  /// kp.database.altered, once for each thing that was found and process. Of the same thread.
   Result<void> tell(const Error& found, std::string_view of = "");
 
  private:
