@@ -442,6 +442,7 @@ inline constexpr std::array migrations{
       -- KIM: charges end in time (kim/charges.hpp).
       CREATE INDEX charge_waiting ON charge (made_ms) WHERE state = 'waiting';
       CREATE INDEX charge_made ON charge (made_ms))sql"},
+    store::Migration{22, archive_check_schema},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
@@ -489,6 +490,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"charging_day", {"day", ""}},
     store::GuardedTable{"owed_record", {"id", "place"}},
     store::GuardedTable{"history_segment", {"number", ""}},
+    store::GuardedTable{"charging_check", {"id", ""}},
 };
 
 }  // namespace qanat::kms

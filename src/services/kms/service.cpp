@@ -1,6 +1,7 @@
 #include "services/kms/service.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <set>
 
@@ -8,6 +9,7 @@
 #include "node/revocations.hpp"
 #include "node/shared_notices.hpp"
 #include "services/kms/compliance/evidence.hpp"
+#include "services/kms/forgetting.hpp"
 #include "services/kms/kim/enrolment.hpp"
 #include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
@@ -18,11 +20,10 @@
 #include "services/kms/kma/groups.hpp"
 #include "services/kms/kma/history_desk.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/ledger_sweep.hpp"
 #include "services/kms/kma/orders.hpp"
-#include "services/kms/kma/pending.hpp"
 #include "services/kms/kma/policy_feed.hpp"
 #include "services/kms/kma/pool_state.hpp"
-#include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/database.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/recovery.hpp"
@@ -33,7 +34,6 @@ namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
-constexpr UnixMs charges_day_ms = 86'400'000;
 constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr std::chrono::milliseconds evidence_answer_max{10000};
 constexpr std::chrono::seconds evidence_again{30};  // after a failure
@@ -83,11 +83,10 @@ struct KmsService::Parts {
         application(node, *store, ledger, agreement, access, injection, trace, settings),
         groups(node, *store, ledger, agreement, access, settings),
         orders(node, *store, ledger, agreement),
-        enrolment(node, *store, pairs, trace),
+        enrolment(node, *store, pairs, ledger, trace),
         csa(node, *store, keys->of(Pool::csa), settings.csa.limits),
         recovery(node, *store, *keys, settings.history),
-        quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
-                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}),
+        quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (node.settings().store) {
       notices.emplace(*store, node.clock(), front_end_of(node),
@@ -109,6 +108,7 @@ struct KmsService::Parts {
   node::SenderDirectory senders;
   Access access;
   Errands errands;
+  Errands rounds;  // lists and evidence: a CAS or CMSP that is slow keeps no QKM from what it is told
   Chains chains;
   Agreement agreement;
   Injection injection;
@@ -161,7 +161,9 @@ struct KmsService::Parts {
   std::atomic<bool> evidence_failed = false;
   /// The archive of charging records, a little further.
   Result<void> check_archive();
-  ArchiveCheck archive_check;  // the sweeper's
+  LedgerSweep ledger_sweep{node, *store, ledger};  // the sweeper's
+  ArchiveCheck archive_check;                      // the sweeper's
+  std::int64_t charges_archived = 0;               // by its last look
 };
 
 Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
@@ -172,29 +174,16 @@ Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, which, now); }));
-  for (const Destroyed& gone : destroyed) {
-    TRY(node.record({.action = "wk.expired",
-                     .outcome = audit::Outcome::success,
-                     .subject = gone.uid.text(),
-                     .object = gone.sid_wk.hex(),
-                     .reason = gone.reason(Ledger::why(which)),
-                     .request_id = ""}));
-  }
-  // By itself: a row of these that was changed underneath keeps no key alive.
-  TRY(store->transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(forget_applications(transaction, now));
-    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
-    TRY(archive_charging_records(transaction, now - std::min(now, charge_archived_after_ms)));
-    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
-    TRY(forget_old_prepared(transaction, now));
-    TRY(drop_expired_pending(transaction, now));
-    TRY(forget_idle_groups(transaction, now - std::min(now, group_idle_max_ms)));
-    TRY(sweep_charges(transaction, now));
-    TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
-    return {};
-  }));
-  return pay_records(node, *store, Owed::left_over);
+  // Each by itself: a row that was changed underneath keeps neither a key alive nor anything else from being forgotten.
+  const auto ended = ledger_sweep.run(which, now);
+  const auto archived = archive_charges(*store, now - std::min(now, charge_archived_after_ms));
+  if (archived) charges_archived = *archived;
+  const auto forgotten = forget_what_is_over(*store, settings.policy, now);
+  auto paid = pay_records(node, *store, Owed::left_over);
+  TRY(ended);
+  TRY(archived);
+  TRY(forgotten);
+  return paid;
 }
 
 Result<void> KmsService::Parts::after_crash() {
@@ -227,14 +216,17 @@ Result<void> KmsService::Parts::fill_standby() {
 Result<void> KmsService::Parts::fill_quantum() {
   std::set<std::string> domains;
   for (const auto& [name, target] : node.settings().peers) {
-    if (target.expected.kind == Kind::kms && target.expected.domain != node.identity().domain) domains.insert(target.expected.domain);
+    const std::string& domain = target.expected.domain;
+    if (target.expected.kind != Kind::kms || domain == node.identity().domain || settings.policy.no_quantum_with.contains(domain)) continue;
+    domains.insert(domain);
   }
+  const QuantumPool::Lot lot = lot_under(*agreement.terms());
   // A domain that cannot be reached keeps no other from its keys.
   const auto each = pool_round_max / static_cast<int>(domains.size() + 1);
   Result<void> out = quantum.expire(Deadline::after(each));
   for (const std::string& domain : domains) {
     if (node.stopping()) break;
-    if (auto filled = quantum.refill(domain, Deadline::after(each)); !filled) out = std::move(filled);
+    if (auto filled = quantum.refill(domain, lot, Deadline::after(each)); !filled) out = std::move(filled);
   }
   return out;
 }
@@ -273,7 +265,7 @@ void KmsService::Parts::describe(wire::Json& body) {
 }
 
 Result<void> KmsService::Parts::check_archive() {
-  ASSIGN_OR_RETURN(const std::optional<std::string> found, archive_check.step(*store, node.clock().now_ms()));
+  ASSIGN_OR_RETURN(const std::optional<std::string> found, archive_check.step(*store, node.clock().now_ms(), ArchiveCheck::pace(charges_archived)));
   if (!found) return {};
   node::log(node::LogLevel::error, "{}", *found);
   return node.record({.action = "kp.archive.altered", .outcome = audit::Outcome::failure, .subject = node.identity().uri(), .object = "kms.db", .reason = *found, .request_id = ""});
@@ -285,7 +277,12 @@ void KmsService::Parts::run_sweeper() {
     lock.unlock();
     compare_with_lists();
     show_evidence_in_time();
-    if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto swept = sweep(Ledger::Sweep::expired); !swept) {
+      node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+      const bool altered = guard != nullptr && swept.error().code == ErrorCode::denied;  // a row of whatever table that was changed underneath
+      const auto told = altered ? ledger_sweep.tell(swept.error()) : Result<void>();
+      if (!told) node::log(node::LogLevel::error, "sweep: {}", told.error().message);
+    }
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
     if (const auto archived = history.keep_up(); !archived) node::log(node::LogLevel::error, "archive of keys: {}", archived.error().message);
     if (const auto checked = check_archive(); !checked) node::log(node::LogLevel::error, "archive of charging records: {}", checked.error().message);
@@ -334,7 +331,7 @@ void KmsService::Parts::compare_with_lists() {
   const auto cas = node.peer_of(Kind::cas);
   if (settings.revocation_lists_every.count() == 0 || now < lists_due || !cas) return;
   lists_due = now + settings.revocation_lists_every;
-  errands.post([this, cas = *cas] {
+  rounds.post([this, cas = *cas] {
     const auto compared = injection.compare_with_lists([&](std::string_view branch) -> Result<Bytes> {
       ASSIGN_OR_RETURN(net::Response list, node.call(points::Endpoint::cd1_crl, cas, {}, Deadline::after(list_answer_max), node.new_request_id(),
                                                      "branch=" + std::string(branch) + "&list=full"));
@@ -349,7 +346,7 @@ void KmsService::Parts::show_evidence_in_time() {
   if (evidence_failed.exchange(false)) evidence_due = std::min(evidence_due, now + evidence_again);
   if (settings.evidence_every.count() == 0 || now < evidence_due || !node.peer_of(Kind::cmsp)) return;
   evidence_due = now + settings.evidence_every;
-  errands.post([this] {
+  rounds.post([this] {
     const auto findings = show_evidence(node, *store, ledger, Deadline::after(evidence_answer_max));
     if (!findings) {
       evidence_failed = true;
@@ -373,8 +370,10 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     const UnixMs now = node.clock().now_ms();
     TRY(node::SharedNotices::pass_over_lost(transaction));
     ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
-    return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
-                        .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});
+    // Owed, since this may run more than once; and as if for long, so that whoever looks first makes the record: at the end of open(), or the sweeper.
+    const std::string what = "working keys destroyed: " + std::to_string(destroyed);
+    const std::array begun{OwedRecord{.action = "database.other_history", .subject = "", .object = "", .reason = what}};
+    return owe_records(transaction, node.rng().id<OwedId>(), begun, now - std::min(now, owed_left_over_after_ms));
   };
   ASSIGN_OR_RETURN(Database database, open_kms_database(node, on_other_history));
   std::unique_ptr<store::Store> store = std::move(database.store);
@@ -458,6 +457,7 @@ std::vector<points::Handler> KmsService::handlers() {
 void KmsService::start() {
   parts_->chains.begin();
   parts_->errands.start();
+  parts_->rounds.start();
   if (parts_->settings.standby_high > 0) parts_->standby_refill.start();
   if (parts_->quantum.is_on()) parts_->quantum_refill.start();
   if (parts_->saes) parts_->saes->start();
@@ -479,6 +479,7 @@ void KmsService::stop() {
   if (parts_->notices) parts_->notices->stop();
   if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
+  parts_->rounds.stop();
   parts_->standby_refill.stop();
   parts_->quantum_refill.stop();
   parts_->directory_refill.stop();

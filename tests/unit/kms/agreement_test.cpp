@@ -111,6 +111,7 @@ class KmsAgreementTest : public testing::Test {
   Result<net::Response> take_confirmation(const net::Request& request) {
     if (far_refuses_) return fail(ErrorCode::denied, "not here");
     confirmed_.push_back(must(wire::parse<wire::KmsConfirm>(request.body)).message);
+    if (on_confirmation_) on_confirmation_();
     return net::Response{.status = 204, .content_type = "", .body = {}};
   }
   Result<net::Response> quantum_keys() {
@@ -227,6 +228,7 @@ class KmsAgreementTest : public testing::Test {
   bool spoils_confirmation_ = false;
   std::function<void(wire::SessionGrant&)> change_grant_;
   std::function<void(wire::KmsAccept&)> change_accept_;
+  std::function<void()> on_confirmation_;
   const node::MessageSigner* signs_grant_ = nullptr;
   const node::MessageSigner* signs_accept_ = nullptr;
   Secret far_key_;
@@ -266,6 +268,47 @@ TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmat
   const Asked wanted = asked();
   EXPECT_EQ(refusal(call(wanted)), ErrorCode::denied) << "the other KMS does not take the confirmation";
   EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::generated);
+}
+
+TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsNotTold) {
+  const UnixMs now = node_->clock().now_ms();
+  const auto keys = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = network_.suite(), .lifetime = std::chrono::hours(24)}, now));
+  const auto draw = [&](const std::string&, std::int64_t, std::int64_t, Deadline) -> Result<QuantumShares> {
+    QuantumShares out;
+    out.refs.push_back({.path_id = share_.path_id, .key_id = network_.rng().id<KeyId>()});
+    out.keys.push_back(quantum_key_.duplicate());
+    out.fetch_until_ms = now + 60'000;
+    return Result<QuantumShares>(std::move(out));
+  };
+  QuantumPool pool({.store = *store_,
+                    .keys = *keys,
+                    .clock = node_->clock(),
+                    .rng = network_.rng(),
+                    .owner = "0",
+                    .draw = draw,
+                    .give_back = [](const std::vector<KeyId>&, Deadline) -> Result<void> { return {}; },
+                    .record = [](std::string_view, std::string_view, std::string_view) -> Result<void> { return {}; }},
+                   {.low = 3, .high = 3});
+  must(pool.refill("b", lot_under(*agreement_->terms()), test::soon()));
+  agreement_->use_pool(pool, [] {});
+  const auto fate_after = [&](ErrorCode refused) {
+    const Asked wanted = asked();
+    const auto called = call(wanted);
+    EXPECT_EQ(called ? ErrorCode::internal : called.error().code, refused);
+    std::string out;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT library, fate FROM quantum_key WHERE sid_wk = ?", {wanted.sid_wk.view()},
+                               [&](const store::Row& row) { out = row.text(0) + ", " + (row.is_null(1) ? "?" : row.text(1)); });
+    }));
+    return out;
+  };
+  constexpr ErrorCode not_refused = ErrorCode::internal;
+  EXPECT_EQ(fate_after(not_refused), "history, used");
+  far_refuses_ = true;
+  EXPECT_EQ(fate_after(ErrorCode::denied), "history, not agreed");
+  far_refuses_ = false;
+  on_confirmation_ = [this] { run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL WHERE state = 'generated'"); };  // an operator's order
+  EXPECT_EQ(fate_after(ErrorCode::conflict), "history, used") << "the other KMS has a key that is made of it";
 }
 
 TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {

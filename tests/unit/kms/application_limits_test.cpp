@@ -339,6 +339,46 @@ TEST_P(ChargesTest, ACheckOfTheArchiveTellsOnceAndComesBackInAnHour) {
   EXPECT_EQ(steps(limits_now + 7'200'000), 0) << "it has been told";
 }
 
+TEST_P(ChargesTest, GoIntoTheArchiveInAsManyTransactionsAsItTakes) {
+  constexpr std::int64_t records = charges_archived_at_once + 1;
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    for (std::int64_t i = 0; i < records; ++i) {
+      ChargingRecord one = charge_of(1, limits_now);
+      Bytes sid_wk(SidWk::size, 1);
+      sid_wk[0] = static_cast<std::uint8_t>(i >> 8);
+      sid_wk[1] = static_cast<std::uint8_t>(i & 0xff);
+      one.sid_wk = SidWk(sid_wk);
+      TRY(add_charging_record(transaction, one));
+    }
+    return {};
+  }));
+  EXPECT_EQ(must(archive_charges(*store_, limits_now + charge_day_ms)), records);
+  EXPECT_EQ(rows("charging_record"), 0);
+  EXPECT_EQ(rows("charging_archive"), records);
+  EXPECT_FALSE(altered());
+  EXPECT_EQ(must(archive_charges(*store_, limits_now + charge_day_ms)), 0);
+}
+
+TEST_P(ChargesTest, ACheckOfTheArchiveGoesOnWhereTheProcessBeforeLeftIt) {
+  for (std::uint8_t i = 1; i <= 3; ++i) must(add(charge_of(i, limits_now + i)));
+  archive(limits_now + charge_day_ms);
+  const auto steps = [&](int count) {
+    ArchiveCheck check;
+    int told = 0;
+    for (int i = 0; i < count; ++i) told += must(check.step(*store_, limits_now, 1)) ? 1 : 0;  // record by record
+    return told;
+  };
+  EXPECT_EQ(steps(2), 0);
+  must(store_->transact([&](store::Transaction& transaction) { return transaction.run("UPDATE charging_archive SET n_paths = 7 WHERE place = 0", {}); }));
+  EXPECT_EQ(steps(8), 0) << "it was looked at before it was changed: the next pass finds it";
+  EXPECT_EQ(steps(8), 1);
+}
+
+TEST(ArchiveCheckTest, ItsPaceFollowsWhatComesIn) {
+  EXPECT_EQ(ArchiveCheck::pace(0), 500);
+  EXPECT_EQ(ArchiveCheck::pace(charges_batches * charges_archived_at_once), 2 * charges_batches * charges_archived_at_once);
+}
+
 TEST_P(ChargesTest, LeaveTheArchiveByWholeDays) {
   for (std::uint8_t i = 1; i <= 4; ++i) must(add(charge_of(i, limits_now + i * charge_day_ms)));
   archive(limits_now + 9 * charge_day_ms);

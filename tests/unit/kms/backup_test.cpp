@@ -2,6 +2,7 @@
 #include "services/kms/backup.hpp"
 
 #include "kms_core.hpp"
+#include "ledger_steps.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/key_history.hpp"
 #include "services/kms/kma/ledger.hpp"
@@ -61,8 +62,8 @@ class BackupTest : public testing::Test {
     Ledger ledger(node_->device());
     return with_store([&](store::Transaction& transaction) {
       const Bytes hash(32);
-      return ledger.delivered(transaction, sid_wk, wire::Role::callee, {.h_req = hash, .h_deliver = hash, .octets = {}},
-                              {.by = Uid("bob"), .traffic = Traffic::voice, .now_ms = node_->clock().now_ms()});
+      return deliver_leg(ledger, transaction, sid_wk, wire::Role::callee, {.h_req = hash, .h_deliver = hash, .octets = {}},
+                         {.by = Uid("bob"), .traffic = Traffic::voice, .now_ms = node_->clock().now_ms()});
     });
   }
   StoredKey leg(const SidWk& sid_wk) {

@@ -1,6 +1,10 @@
 // Another KMS asks for its next connection (Km-2): the quantum key that it names is fetched from this domain's QKM, once, and is the one that was named.
 #include "services/kms/kma/chains.hpp"
 
+#include <array>
+#include <map>
+#include <set>
+
 #include "crypto/kdf.hpp"
 #include "kms_core.hpp"
 #include "net/client.hpp"
@@ -17,7 +21,8 @@ class KmsChainsTest : public testing::Test {
  protected:
   KmsChainsTest()
       : far_(network_.credentials(chains_far)),
-        qkm_(network_, chains_qkm, {{Endpoint::km3_fetch, [this](const net::Request& request) { return keys(request); }}}),
+        qkm_(network_, chains_qkm, {{Endpoint::km3_fetch, [this](const net::Request& request) { return keys(request); }},
+                                    {Endpoint::km3_take, [this](const net::Request& request) { return taken(request); }}}),
         node_(open_kms_node(network_, {&qkm_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
         chains_(*node_, settings_, must(crypto::SiteKey::read(site_key_))) {}
   /// The QKM's answer: the keys that were asked for, or those of answers_.
@@ -35,6 +40,23 @@ class KmsChainsTest : public testing::Test {
       out.push(wire::Json::object({{"key_id", id.hex()}, {"key", wire::to_base64(wrapped)}}));
     }
     return node::json_response(wire::Json::object({{"keys", std::move(out)}}));
+  }
+  /// Another key each time.
+  Result<net::Response> taken(const net::Request&) {
+    taken_.push_back(root());
+    const Bytes wrapped = must(crypto::SiteKey::read(site_key_)).wrap(concat({as_bytes("km-3"), taken_.back().view()}), quantum_key(), network_.rng());
+    const wire::Json key = wire::Json::object({{"key_id", taken_.back().hex()}, {"key", wire::to_base64(wrapped)}});
+    return node::json_response(wire::Json::object({{"keys", wire::Json::array({key})}}));
+  }
+  /// Connects to a KMS of domain b, one of whose front ends answers: by whether it takes the root that is named.
+  Result<net::ChainedKey> connect(const std::string& name, const std::function<bool(const KeyId&)>& takes) {
+    const Secret exporter = Secret::copy_of(Bytes(net::chain_exporter_size, 9));
+    const net::ChainLink link{.exporter = exporter, .server = far_.messages->ml_dsa, .ask = [&](const net::Call& call, Deadline) -> Result<net::Response> {
+                                const wire::Json asked = must(wire::Json::parse(call.body));
+                                const bool known = takes(must(KeyId::parse_hex(must(asked.text("key_id")))));
+                                return net::Response{.status = known ? 204U : 404U, .content_type = "", .body = {}};
+                              }};
+    return chains_.next_to_kms(name, "b", link, test::soon());
   }
   /// kms-b asks, by a connection that its certificate authenticated.
   Result<net::Response> ask(const KeyId& root, std::size_t salt = 16) {
@@ -67,6 +89,7 @@ class KmsChainsTest : public testing::Test {
   KmsSettings settings_;
   std::vector<KeyId> answers_;
   std::vector<KeyId> fetched_;
+  std::vector<KeyId> taken_;
   node::Credentials far_;
   Double qkm_;
   std::unique_ptr<node::Node> node_;
@@ -110,6 +133,42 @@ TEST_F(KmsChainsTest, TheNextConnectionIsUnderWhatTheRootGivesForItsIdentityAlon
   EXPECT_EQ(must(far->call(call_of(Endpoint::km2_confirm, body), test::soon())).status, 204U);
   EXPECT_TRUE(chained);
   node_->stop();
+}
+
+TEST_F(KmsChainsTest, AKmsOfTwoFrontEndsTakesOneRootForEachHoweverOftenTheyChange) {
+  // Each fetches a key that the other has not fetched, as from their QKM, which gives it once.
+  std::array<std::set<KeyId>, 2> fetched;
+  for (std::size_t i = 0; i < 8; ++i) {
+    std::set<KeyId>& own = fetched.at(i % 2);
+    const std::set<KeyId>& others = fetched.at(1 - i % 2);
+    must(connect("kms-b", [&](const KeyId& named) {
+      if (!others.contains(named)) own.insert(named);
+      return own.contains(named);
+    }));
+  }
+  EXPECT_EQ(taken_.size(), 2U);
+}
+
+TEST_F(KmsChainsTest, AKmsThatSaysThatItKnowsNoRootDrainsNoStock) {
+  must(connect("kms-b", [](const KeyId&) { return true; }));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(refusal(connect("kms-b", [](const KeyId&) { return false; })), i == 0 ? ErrorCode::not_found : ErrorCode::unavailable);
+  EXPECT_EQ(taken_.size(), 2U);
+  must(connect("kms-b", [&](const KeyId& named) { return named == taken_.front(); }));
+  EXPECT_EQ(taken_.size(), 2U) << "the root that it knows again serves";
+}
+
+TEST_F(KmsChainsTest, TwoKmssOfOneDomainHaveTheirOwnRoots) {
+  std::map<std::string, std::set<KeyId>> named;
+  for (int i = 0; i < 4; ++i) {
+    const std::string name = i % 2 == 0 ? "kms-b" : "kms-b2";
+    must(connect(name, [&](const KeyId& id) {
+      named[name].insert(id);
+      return true;
+    }));
+  }
+  EXPECT_EQ(taken_.size(), 2U);
+  EXPECT_EQ(named["kms-b"], std::set<KeyId>{taken_.at(0)});
+  EXPECT_EQ(named["kms-b2"], std::set<KeyId>{taken_.at(1)});
 }
 
 TEST_F(KmsChainsTest, AQuantumKeyThatIsNotTheOneThatWasNamedIsNoRoot) {

@@ -2,6 +2,7 @@
 #include "services/kms/kp/encryption_pairs.hpp"
 
 #include "kp_fixture.hpp"
+#include "ledger_steps.hpp"
 #include "node/revocations.hpp"
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kp/refill.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 const Uid enrolling("alice");
 const Bytes enrol_hash(32, 7);
+const Bytes enrol_answer = to_bytes("answer");
 
 class EncryptionPairsTest : public KpFixture {
  protected:
@@ -29,15 +31,19 @@ class EncryptionPairsTest : public KpFixture {
                                .encryption_ml_kem = Bytes(400, mark),
                                .confirmed = false},
                   .h_enrol = h_enrol,
-                  .answer = to_bytes("answer"),
+                  .answer = enrol_answer,
                   .sealed_encryption = must(pairs_->seal_for(uid, prepared.pair.secret()))};
     must(store_->transact([&](store::Transaction& transaction) { return save_enrolment(transaction, out); }));
     return out.terminal;
   }
   Terminal confirmed(const Uid& uid, const std::string& number, std::uint8_t mark) {
     Terminal out = enrolled(uid, number, mark);
-    must(pairs_->confirm(uid, "request"));
+    must(confirm(out));
     return out;
+  }
+  /// With a receipt that was checked against this terminal and is for this answer.
+  Result<void> confirm(const Terminal& shown, const Bytes& answer = enrol_answer) {
+    return pairs_->confirm(shown, crypto::digest(node_->suite().hash, answer), "request");
   }
   static std::set<Bytes> fingerprints(const Bytes& der) { return {crypto::digest(crypto::Hash::sha256, der)}; }
 };
@@ -122,7 +128,7 @@ TEST_P(EncryptionPairsStoresTest, AnEnrolmentAnewEndsTheFormerPair) {
   const Terminal first = confirmed(enrolling, "+8613800000001", 1);
   const Terminal second = enrolled(enrolling, "+8613800000001", 2, Bytes(32, 8));
   EXPECT_EQ(must(pairs_->history(enrolling))[0].ended_ms, 0U) << "it is the terminal's until it has the new one";
-  must(pairs_->confirm(enrolling, "request"));
+  must(confirm(second));
   const auto history = must(pairs_->history(enrolling));
   ASSERT_EQ(history.size(), 2U);
   for (const HistoryKey& one : history) {
@@ -130,7 +136,31 @@ TEST_P(EncryptionPairsStoresTest, AnEnrolmentAnewEndsTheFormerPair) {
     EXPECT_EQ(one.why, one.enc_kid == first.enc_kid ? "replaced" : "");
   }
   EXPECT_NE(first.enc_kid, second.enc_kid);
-  EXPECT_EQ(test::refusal(pairs_->confirm(Uid("nobody"), "request")), ErrorCode::not_found);
+  Terminal nobody = second;
+  nobody.uid = Uid("nobody");
+  EXPECT_EQ(test::refusal(confirm(nobody)), ErrorCode::not_found);
+}
+
+TEST_P(EncryptionPairsStoresTest, ACopyOfAReceiptTakesNothingOutOfHistory) {
+  policy_ = HistoryPolicy::encryption_keys;
+  open();
+  const Terminal read_by_both = enrolled(enrolling, "+8613800000001", 1);
+  must(confirm(read_by_both));
+  const Bytes sealed = blob("SELECT sealed_pair FROM history_key");
+  ASSERT_FALSE(sealed.empty());
+  must(confirm(read_by_both));
+  EXPECT_EQ(blob("SELECT sealed_pair FROM history_key"), sealed);
+}
+
+TEST_P(EncryptionPairsStoresTest, AReceiptConfirmsTheTerminalThatItWasCheckedAgainstAlone) {
+  const Terminal first = enrolled(enrolling, "+8613800000001", 1);
+  const Terminal second = enrolled(enrolling, "+8613800000001", 2, Bytes(32, 8));  // between the check and the change
+  EXPECT_EQ(test::refusal(confirm(first)), ErrorCode::conflict) << "enrolled anew";
+  EXPECT_EQ(test::refusal(confirm(second, to_bytes("another"))), ErrorCode::conflict) << "the answer was made anew";
+  EXPECT_EQ(number("SELECT count(*) FROM terminal WHERE confirmed <> 0"), 0);
+  EXPECT_TRUE(must(pairs_->history(enrolling)).empty());
+  must(confirm(second));
+  EXPECT_EQ(number("SELECT count(*) FROM terminal WHERE confirmed <> 0"), 1);
 }
 
 TEST_F(EncryptionPairsTest, AfterACrashNoPairOfStandbyIsGivenToAnybody) {
@@ -208,7 +238,7 @@ TEST_F(EncryptionPairsTest, WhatIamEndsIsEndedInTheGuardedDatabase) {
       key.expires_ms = now() + 60'000;
       TRY(ledger.add(transaction, key));
       TRY(ledger.advance(transaction, sid_wk, key.leg, store::KeyState::reserved));
-      TRY(ledger.delivered(transaction, sid_wk, key.leg, {.h_req = hash, .h_deliver = hash, .octets = hash}, {.by = uid, .traffic = key.terms.traffic, .now_ms = now()}));
+      TRY(deliver_leg(ledger, transaction, sid_wk, key.leg, {.h_req = hash, .h_deliver = hash, .octets = hash}, {.by = uid, .traffic = key.terms.traffic, .now_ms = now()}));
       TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES (?, x'00', 1, 1)", {std::string_view(uid.text())}));
       return {};
     }));

@@ -20,6 +20,7 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
   /// The KMS over its state, as after a restart.
   void start() {
     service_.reset();
+    ledger_.reset();
     pairs_.reset();
     keys_.reset();
     store_.reset();
@@ -32,7 +33,8 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
     trace_.emplace(node_->settings().state);
     keys_ = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = std::chrono::hours(24)}, node_->clock().now_ms()));
     pairs_.emplace(*node_, *store_, *keys_, HistoryPolicy::none);
-    service_.emplace(*node_, *store_, *pairs_, *trace_);
+    ledger_.emplace(keys_->of(Library::in_use));
+    service_.emplace(*node_, *store_, *pairs_, *ledger_, *trace_);
   }
 
   struct Message {
@@ -116,6 +118,7 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
   std::optional<node::StepTrace> trace_;
   std::unique_ptr<PoolKeys> keys_;
   std::optional<EncryptionPairs> pairs_;
+  std::optional<Ledger> ledger_;
   std::optional<EnrolmentService> service_;
 };
 
@@ -192,6 +195,42 @@ TEST_P(KmsEnrolmentTest, AReceiptConfirmsTheAnswerThatWasGivenAndByWhoHasTheKeys
   EXPECT_TRUE(received(good, hers.signer, own));
   EXPECT_TRUE(terminal()->confirmed);
   EXPECT_TRUE(test::audited(node_->settings().state, "\"km-1.receipt\""));
+}
+
+TEST_P(KmsEnrolmentTest, WhoHadTheNumberBeforeHasNothingHereAnyMoreAndThatIsOnRecord) {
+  const Uid zoe("zoe");
+  WorkingKey owed;
+  owed.sid_wk = network_.rng().id<SidWk>();
+  owed.leg = wire::Role::callee;
+  owed.uid = zoe;
+  owed.wk = network_.rng().secret(wire::wk_size);
+  owed.expires_ms = node_->clock().now_ms() + 60'000;
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    Enrolment hers;
+    hers.terminal = {.uid = zoe, .number = alice_number, .classical = Bytes(1, 1), .ml_dsa = Bytes(1, 2), .encryption = {.point = Bytes(65), .ml_kem = Bytes(1184)},
+                     .enc_kid = Bytes(32, 3), .encryption_classical = {}, .encryption_ml_kem = {}};
+    hers.h_enrol = Bytes(32, 4);
+    TRY(save_enrolment(transaction, hers));
+    TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES ('zoe', x'00', 1, 1)", {}));
+    TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms) VALUES (x'01', 'zoe', ?, 1)", {std::string_view(alice_number.text())}));
+    return ledger_->add(transaction, owed);
+  }));
+  ASSERT_TRUE(enrol(message()));
+  EXPECT_EQ(terminal()->number, alice_number);
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto row, find_terminal(transaction, zoe));
+    EXPECT_FALSE(row);
+    ASSIGN_OR_RETURN(const auto living, ledger_->living(transaction, owed.sid_wk));
+    EXPECT_TRUE(living.empty());
+    return transaction.query("SELECT count(*) FROM token", {}, [](const store::Row& count) { EXPECT_EQ(count.integer(0), 0); });
+  }));
+  const auto history = must(pairs_->history(zoe));
+  ASSERT_EQ(history.size(), 1U);
+  EXPECT_EQ(history.front().why, "number taken over");
+  const std::filesystem::path state = node_->settings().state;
+  EXPECT_TRUE(test::audited(state, "\"kp.purged\""));
+  EXPECT_TRUE(test::audited(state, "its number " + alice_number.text() + " is that of alice now"));
+  EXPECT_TRUE(test::audited(state, owed.sid_wk.hex()));
 }
 
 TEST_P(KmsEnrolmentTest, ARefusalLeavesNoKeysBehind) {

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "ledger_steps.hpp"
 #include "services/kms/schema.hpp"
 #include "store/key_commitment.hpp"
 #include "trusted_network.hpp"
@@ -81,7 +82,7 @@ class LedgerTest : public testing::TestWithParam<test::StoreKind> {
   static KeyUse by_alice(UnixMs at = now) { return {.by = Uid("alice"), .traffic = Traffic::gateway, .now_ms = at}; }
   Result<void> deliver(const SidWk& sid_wk, ByteView h_deliver, Role leg = Role::caller, const KeyUse& use = by_alice()) {
     return in_transaction([&](store::Transaction& transaction) {
-      return ledger_->delivered(transaction, sid_wk, leg, {.h_req = h_req_, .h_deliver = h_deliver, .octets = answer_}, use);
+      return deliver_leg(*ledger_, transaction, sid_wk, leg, {.h_req = h_req_, .h_deliver = h_deliver, .octets = answer_}, use);
     });
   }
   Result<std::optional<Bytes>> again(const SidWk& sid_wk, ByteView h_req, const KeyUse& use = by_alice()) {
@@ -89,7 +90,7 @@ class LedgerTest : public testing::TestWithParam<test::StoreKind> {
   }
   std::set<SidWk> swept(Ledger::Sweep which, UnixMs at) {
     std::set<SidWk> out;
-    for (const Destroyed& one : must(in_transaction([&](store::Transaction& transaction) { return ledger_->sweep(transaction, which, at); }))) out.insert(one.sid_wk);
+    for (const Destroyed& one : must(in_transaction([&](store::Transaction& transaction) { return sweep_due(*ledger_, transaction, which, at); }))) out.insert(one.sid_wk);
     return out;
   }
   Result<void> change(std::string_view sql, const SidWk& sid_wk) {
@@ -374,7 +375,7 @@ TEST_P(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const Bytes h_deliver = rng_->bytes(32);
   must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_->delivered(transaction, sid_wk, Role::caller, {.h_req = h_req_, .h_deliver = h_deliver, .octets = {}}, by_alice()));
+    TRY(deliver_leg(*ledger_, transaction, sid_wk, Role::caller, {.h_req = h_req_, .h_deliver = h_deliver, .octets = {}}, by_alice()));
     TRY(ledger_->destroy(transaction, sid_wk, Role::caller, ending()));
     return {};
   }));
@@ -474,6 +475,22 @@ TEST_P(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
   }
   EXPECT_EQ(there(alive).state, KeyState::reserved);
   EXPECT_TRUE(swept(Ledger::Sweep::expired, now).empty());
+}
+
+TEST_P(LedgerTest, WhatIsDueComesInTheOrderOfItsEndAndAfterAnyOfItTheRest) {
+  const SidWk third = in_state(KeyState::reserved, now);
+  const SidWk first = in_state(KeyState::reserved, now - 2);
+  const SidWk second = in_state(KeyState::delivered, now - 1);
+  const auto due = [&](const Ledger::Due& after, std::int64_t most = 10) {
+    const auto legs = must(in_transaction([&](store::Transaction& transaction) { return ledger_->due(transaction, Ledger::Sweep::expired, now, after, most); }));
+    std::vector<SidWk> out;
+    for (const Ledger::Due& leg : legs) out.push_back(leg.sid_wk);
+    return out;
+  };
+  EXPECT_EQ(due({}), (std::vector{first, second, third}));
+  EXPECT_EQ(due({}, 2), (std::vector{first, second}));
+  EXPECT_EQ(due({.expires_ms = now - 2, .sid_wk = first, .leg = Role::caller}), (std::vector{second, third}));
+  EXPECT_TRUE(due({.expires_ms = now, .sid_wk = third, .leg = Role::caller}).empty());
 }
 
 TEST_P(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) {
@@ -638,14 +655,14 @@ TEST_P(LedgerTest, AFrontEndThatStartsLeavesWhatAnotherOneIsMaking) {
   must(in_transaction([&](store::Transaction& transaction) { return other.add(transaction, key(theirs)); }));
   EXPECT_EQ(swept(Ledger::Sweep::at_start, now), std::set<SidWk>{own});
   EXPECT_EQ(there(theirs).state, KeyState::generated);
-  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::at_start, now); })).size(), 1U);
+  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return sweep_due(other, transaction, Ledger::Sweep::at_start, now); })).size(), 1U);
   EXPECT_EQ(there(theirs).state, KeyState::destroyed);
 }
 
 TEST_P(LedgerTest, WhatIsPastItsTimeIsDestroyedByWhicheverFrontEndLooks) {
   Ledger other(*device_, "2");
   const SidWk own = added(Role::caller, now);
-  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::expired, now); })).size(), 1U);
+  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return sweep_due(other, transaction, Ledger::Sweep::expired, now); })).size(), 1U);
   EXPECT_EQ(there(own).state, KeyState::destroyed);
 }
 

@@ -20,7 +20,7 @@ class QuantumPoolTest : public KpStoresFixture {
   }
   void start(QuantumPool::Lot lot = {}) {
     lot_ = lot;
-    pool_.emplace(parts("0"), marks, lot);
+    pool_.emplace(parts("0"), marks);
   }
   /// Of one front end.
   QuantumPool::Parts parts(const std::string& owner) {
@@ -57,7 +57,8 @@ class QuantumPoolTest : public KpStoresFixture {
     out.fetch_until_ms = fetch_within_ == 0 ? 0 : clock_.ms + fetch_within_;
     return Result<QuantumShares>(std::move(out));
   }
-  Result<QuantumShares> take(const std::string& domain = "b") { return pool_->take(domain, network_.rng().id<SidWk>()); }
+  Result<void> refill(const std::string& domain = "b") { return pool_->refill(domain, lot_, test::soon()); }
+  Result<QuantumShares> take(const std::string& domain = "b") { return pool_->take(domain, lot_, network_.rng().id<SidWk>()); }
   std::int64_t lots(const std::string& domain = "b") {
     for (const QuantumPool::Level& level : must(pool_->levels())) {
       if (level.domain == domain) return level.lots;
@@ -82,21 +83,21 @@ class QuantumPoolTest : public KpStoresFixture {
 INSTANTIATE_TEST_SUITE_P(Stores, QuantumPoolTest, test::every_store_kind, test::name_of);
 
 TEST_P(QuantumPoolTest, IsFilledAheadOfDemandBetweenItsMarks) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(lots(), 4);
   EXPECT_EQ(asked_, (std::vector<std::int64_t>{4}));
   must(take());
   must(take());
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(lots(), 2) << "is at the low mark";
   must(take());
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(lots(), 4);
   EXPECT_EQ(lots("c"), 0);
 }
 
 TEST_P(QuantumPoolTest, GivesEachKeyOnceAndAsItCame) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   std::set<KeyId> seen;
   for (int i = 0; i < 4; ++i) {
     const QuantumShares shares = must(take());
@@ -114,22 +115,22 @@ TEST_P(QuantumPoolTest, GivesEachKeyOnceAndAsItCame) {
 }
 
 TEST_P(QuantumPoolTest, AKeyIsOfItsDomainAlone) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(test::refusal(take("c")), ErrorCode::exhausted);
-  must(pool_->refill("c", test::soon()));
+  must(refill("c"));
   EXPECT_EQ(at_qkm_.at(must(take("c")).refs[0].key_id).first, "c");
 }
 
 TEST_P(QuantumPoolTest, KeysThatTravelledWithoutASiteKeyStaySo) {
   grade_ = false;
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(must(take()).assurance(1), wire::Assurance::pqc);
 }
 
 TEST_P(QuantumPoolTest, ALotIsWhatOneWorkingKeyTakes) {
   start({.keys = 3, .paths = 1});
   at_most_ = 7;
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(asked_, (std::vector<std::int64_t>{12, 6})) << "what is missing is drawn again";
   EXPECT_EQ(lots(), 4);
   EXPECT_EQ(returned_.size(), 1U) << "the one that makes no lot goes back";
@@ -138,43 +139,81 @@ TEST_P(QuantumPoolTest, ALotIsWhatOneWorkingKeyTakes) {
 
 TEST_P(QuantumPoolTest, KeysOverSeparatePathsStayTogether) {
   start({.keys = 2, .paths = 2});
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(asked_, (std::vector<std::int64_t>{2, 2, 2, 2}));
   const QuantumShares shares = must(take());
   EXPECT_EQ(shares.assurance(2), wire::Assurance::disjoint_qkd_paths);
 }
 
+TEST_P(QuantumPoolTest, ALotServesNoOtherChoiceThanTheOneThatItWasDrawnFor) {
+  start({.keys = 2, .paths = 1});
+  must(refill());
+  for (const QuantumPool::Lot& other : {QuantumPool::Lot{.keys = 1, .paths = 1}, QuantumPool::Lot{.keys = 3, .paths = 1}, QuantumPool::Lot{.keys = 2, .paths = 2}}) {
+    EXPECT_EQ(test::refusal(pool_->take("b", other, network_.rng().id<SidWk>())), ErrorCode::exhausted) << other.keys << " over " << other.paths;
+  }
+  EXPECT_EQ(lots(), 4) << "nothing was spent";
+  EXPECT_TRUE(take());
+}
+
+TEST_P(QuantumPoolTest, WhenPolicyAsksForOtherLotsTheFormerOnesGoBackAndThoseAreDrawn) {
+  must(refill());
+  must(refill("c"));
+  lot_ = {.keys = 2, .paths = 2};
+  EXPECT_EQ(test::refusal(take()), ErrorCode::exhausted);
+  must(refill());
+  EXPECT_EQ(returned_.size(), 4U) << "of the other domain none";
+  EXPECT_EQ(lots(), 4);
+  EXPECT_EQ(lots("c"), 4);
+  const QuantumShares shares = must(take());
+  EXPECT_EQ(shares.refs.size(), 2U);
+  for (const wire::ShareRef& ref : shares.refs) EXPECT_FALSE(returned_.contains(ref.key_id));
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE fate = 'policy asks for other lots now' AND sealed IS NULL"), 4);
+}
+
+TEST_P(QuantumPoolTest, WhatNobodySaysTheFateOfLeavesUseWhenNoAgreementCanStillHaveIt) {
+  must(refill());
+  const KeyId key = must(take()).refs[0].key_id;
+  clock_.ms += fetch_within_ - quantum_fetch_margin_ms + 59'999;
+  must(pool_->expire(test::soon()));
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'in_use'"), 1);
+  clock_.ms += 1;
+  must(pool_->expire(test::soon()));
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'in_use'"), 0);
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'history' AND fate = 'not told'"), 1);
+  EXPECT_FALSE(returned_.contains(key)) << "it may have been used: the QKM ends it by itself";
+}
+
 TEST_P(QuantumPoolTest, NoKeyIsGivenThatTheFarEndMayNotKeepUntilItIsFetched) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   clock_.ms += fetch_within_ - quantum_fetch_margin_ms;
   EXPECT_EQ(test::refusal(take()), ErrorCode::exhausted);
   EXPECT_EQ(lots(), 0);
   must(pool_->expire(test::soon()));
   EXPECT_EQ(returned_.size(), 4U);
   EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'history' AND sealed IS NULL"), 4);
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   EXPECT_EQ(lots(), 4);
 }
 
 TEST_P(QuantumPoolTest, KeysThatEndTooSoonGoBackAtOnce) {
   for (const UnixMs within : {UnixMs{0}, quantum_fetch_margin_ms}) {
     fetch_within_ = within;
-    EXPECT_EQ(test::refusal(pool_->refill("b", test::soon())), ErrorCode::exhausted);
+    EXPECT_EQ(test::refusal(refill()), ErrorCode::exhausted);
     EXPECT_EQ(lots(), 0);
     EXPECT_EQ(returned_.size(), at_qkm_.size());
   }
 }
 
 TEST_P(QuantumPoolTest, WhereTheQkmIsAwayWhatThereIsIsUsed) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   qkm_is_away_ = true;
   for (int i = 0; i < 3; ++i) must(take());
-  EXPECT_EQ(test::refusal(pool_->refill("b", test::soon())), ErrorCode::unavailable);
+  EXPECT_EQ(test::refusal(refill()), ErrorCode::unavailable);
   must(take());
 }
 
 TEST_P(QuantumPoolTest, AfterARestartNoKeyOfThePoolIsUsedAndAllGoBack) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   const KeyId taken = must(take()).refs[0].key_id;
   for (const bool in_order : {false, true}) {
     pool_.reset();
@@ -190,20 +229,20 @@ TEST_P(QuantumPoolTest, AfterARestartNoKeyOfThePoolIsUsedAndAllGoBack) {
 }
 
 TEST_P(QuantumPoolTest, AFrontEndsKeysAreItsOwnAndOutliveTheStartOfAnother) {
-  must(pool_->refill("b", test::soon()));
-  QuantumPool other(parts("1"), marks, lot_);
-  EXPECT_EQ(test::refusal(other.take("b", network_.rng().id<SidWk>())), ErrorCode::exhausted);
+  must(refill());
+  QuantumPool other(parts("1"), marks);
+  EXPECT_EQ(test::refusal(other.take("b", lot_, network_.rng().id<SidWk>())), ErrorCode::exhausted);
   must(other.void_left_over());
   EXPECT_EQ(lots(), 4);
   EXPECT_TRUE(take());
 }
 
 TEST_P(QuantumPoolTest, AtTheEndAllGoBack) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   must(pool_->void_all("stops", test::soon()));
   EXPECT_EQ(returned_.size(), 4U);
   EXPECT_EQ(lots(), 0);
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   qkm_is_away_ = true;
   EXPECT_EQ(test::refusal(pool_->void_all("stops", test::soon())), ErrorCode::unavailable);
   EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE sealed IS NOT NULL"), 0) << "told or not";
@@ -211,7 +250,7 @@ TEST_P(QuantumPoolTest, AtTheEndAllGoBack) {
 }
 
 TEST_P(QuantumPoolTest, HistoryHasWhatBecameOfAKeyForADay) {
-  must(pool_->refill("b", test::soon()));
+  must(refill());
   const QuantumShares used = must(take());
   must(pool_->done(used.refs, "used"));
   EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'history' AND fate = 'used' AND sid_wk IS NOT NULL"), 1);
@@ -224,10 +263,10 @@ TEST_P(QuantumPoolTest, HistoryHasWhatBecameOfAKeyForADay) {
 }
 
 TEST_P(QuantumPoolTest, APoolThatIsOffDrawsNothing) {
-  QuantumPool off({.store = *store_, .keys = *keys_, .clock = clock_, .rng = network_.rng(), .owner = "0", .draw = {}, .give_back = {}, .record = {}}, {}, {});
+  QuantumPool off({.store = *store_, .keys = *keys_, .clock = clock_, .rng = network_.rng(), .owner = "0", .draw = {}, .give_back = {}, .record = {}}, {});
   EXPECT_FALSE(off.is_on());
-  must(off.refill("b", test::soon()));
-  EXPECT_EQ(test::refusal(off.take("b", network_.rng().id<SidWk>())), ErrorCode::exhausted);
+  must(off.refill("b", {}, test::soon()));
+  EXPECT_EQ(test::refusal(off.take("b", {}, network_.rng().id<SidWk>())), ErrorCode::exhausted);
   must(off.void_left_over());
   must(off.done({{.path_id = {}, .key_id = network_.rng().id<KeyId>()}}, "used"));
 }

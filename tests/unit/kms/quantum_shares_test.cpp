@@ -49,5 +49,23 @@ TEST(QuantumSharesTest, KeyThatTravelledWithoutASiteKeyMakesNoQuantumClaim) {
   EXPECT_EQ(mixed.assurance(2), Assurance::pqc);
 }
 
+TEST(QuantumSharesTest, ThePoolIsFilledWithWhatACallTakesUnderTheTermsInForce) {
+  for (const std::int64_t paths : {1, 2, 3}) {
+    for (const std::int64_t of_one_path : {1, 2}) {
+      Terms terms;
+      terms.quantum_paths = paths;
+      terms.quantum_shares = of_one_path;
+      Situation at;
+      at.granted = Assurance::disjoint_qkd_paths;
+      at.policy.paths = paths;
+      at.policy.shares = of_one_path;
+      at.live.qkm = true;
+      const Choice choice = choose(at);
+      ASSERT_EQ(choice.source, Source::quantum_and_pqc);
+      EXPECT_EQ(lot_under(terms), (QuantumPool::Lot{.keys = choice.shares, .paths = choice.paths})) << paths << ", " << of_one_path;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace qanat::kms

@@ -33,7 +33,7 @@ class RecoveryTest : public KpStoresFixture {
                               .sealed_encryption = must(pairs_->seal_for(subscriber, prepared.pair.secret()))};
     enc_kid_ = to_hex(enrolment.terminal.enc_kid);
     must(store_->transact([&](store::Transaction& transaction) { return save_enrolment(transaction, enrolment); }));
-    must(pairs_->confirm(subscriber, "request"));
+    must(pairs_->confirm(enrolment.terminal, crypto::digest(node_->suite().hash, enrolment.answer), "request"));
     restart(HistoryPolicy::encryption_keys);
   }
   void restart(HistoryPolicy policy) { recovery_.emplace(*node_, *store_, *keys_, policy); }

@@ -1,6 +1,10 @@
 // The KMS as a whole, as far as it goes without other elements.
 #include "services/kms/service.hpp"
 
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
 #include "kms_core.hpp"
 #include "services/kms/kim/successions.hpp"
 
@@ -153,6 +157,39 @@ TEST_F(KmsServiceTest, AfterARenewalItAsksForStatusWithTheNewCertificate) {
   must(node->renew(test::soon()));
   EXPECT_NE(serial_of(*node), former);
   EXPECT_EQ(seen_by_cas(), serial_of(*node));
+}
+
+TEST_F(KmsServiceTest, NoQuantumKeysAreDrawnAheadForADomainThatNoCallTakesThemFor) {
+  test::TrustedNetwork network;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::string> drawn_for;
+  Double qkm(network, identity("qanat://a/qkm/qkm-a"), {{Endpoint::km3_take, [&](const net::Request& request) -> Result<net::Response> {
+                                                           ASSIGN_OR_RETURN(const wire::Json asked, wire::Json::parse(request.body));
+                                                           ASSIGN_OR_RETURN(const std::string domain, asked.text("peer_domain"));
+                                                           {
+                                                             const std::lock_guard lock(mutex);
+                                                             drawn_for.push_back(domain);
+                                                           }
+                                                           changed.notify_all();
+                                                           return fail(ErrorCode::unavailable, "no keys");
+                                                         }}});
+  const Double kms_b(network, identity("qanat://b/kms/kms-b"), {});
+  const Double kms_c(network, identity("qanat://c/kms/kms-c"), {});
+  const auto node = open_kms_node(network, {&qkm, &kms_b, &kms_c}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
+  KmsSettings with_pool = settings();
+  with_pool.quantum_pool_low = 1;
+  with_pool.quantum_pool_high = 1;
+  with_pool.policy.no_quantum_with = {"b"};
+  with_pool.km3_chain.reset();
+  const auto service = must(KmsService::open(*node, std::move(with_pool)));
+  service->start();
+  {
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return std::ranges::count(drawn_for, "c") > 0; }));
+    EXPECT_EQ(std::ranges::count(drawn_for, "b"), 0) << "which comes before the other";
+  }
+  service->stop();
 }
 
 TEST_F(KmsServiceTest, DoesNotOpenWithoutItsSiteKey) {

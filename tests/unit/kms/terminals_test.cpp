@@ -175,6 +175,31 @@ TEST_P(TerminalsTest, ANumberIsOfOneTerminalAlone) {
   EXPECT_FALSE(terminal(Uid("alice"))) << "whose number it was before";
 }
 
+TEST_P(TerminalsTest, NeitherTokenNorGrantsOutliveTheCertificatesThatTheyWereGivenFor) {
+  must(save(enrolment("alice", "+8613800000001")));
+  must(save(enrolment("bob", "+8613800000002")));
+  must(save(enrolment("carol", "+8613800000003")));
+  must(store_->transact([](store::Transaction& transaction) -> Result<void> {
+    for (const std::string_view uid : {"alice", "bob", "carol"}) {
+      TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES (?, x'00', 1, 1)", {uid}));
+      TRY(transaction.run("INSERT INTO peer_grant (uid, domain, level_max, until_ms) VALUES (?, 'b', 1, 1)", {uid}));
+      TRY(transaction.run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES (?, x'01', x'02', x'03', 1)", {uid}));
+    }
+    return {};
+  }));
+  must(save(enrolment("alice", "+8613800000002")));  // bob's number until now
+  const auto left = [&](const std::string& table) {
+    std::string out;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT uid FROM " + table + " ORDER BY uid", {}, [&](const store::Row& row) { out += row.text(0) + " "; });
+    }));
+    return out;
+  };
+  EXPECT_EQ(left("token"), "carol ");
+  EXPECT_EQ(left("peer_grant"), "carol ");
+  EXPECT_EQ(left("prepared_encryption"), "alice carol ") << "hers may be needed for her answer";
+}
+
 TEST_P(TerminalsTest, APreparedPairIsOfOneMessageAndGoesWithTheEnrolment) {
   const Uid alice("alice");
   const PreparedPair pair{.scalar = rng_->bytes(60), .ml_kem_seed = rng_->bytes(92)};

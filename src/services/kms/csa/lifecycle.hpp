@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "store/lifecycle.hpp"
+
 namespace qanat::kms::csa {
 
 enum class State : std::uint8_t {
@@ -47,6 +49,27 @@ constexpr std::optional<State> after(State from, Change change) {
 constexpr bool nothing_leaves(State state) {
   return std::ranges::none_of(transitions, [state](const Transition& line) { return line.from == state; });
 }
+/// The same in the words of the table of all kinds of key (store/lifecycle.hpp), of the version in force: what is refused and kept is suspended.
+constexpr store::KeyState key_state(State state) noexcept {
+  switch (state) {
+    case State::enabled:
+      return store::KeyState::active;
+    case State::disabled:
+    case State::deletion_scheduled:
+      return store::KeyState::suspended;
+    case State::destroyed:
+      return store::KeyState::destroyed;
+  }
+  return store::KeyState::destroyed;
+}
+constexpr bool follows_the_lifecycle() {
+  return std::ranges::all_of(transitions, [](const Transition& line) {
+    const store::KeyState from = key_state(line.from);
+    const store::KeyState to = key_state(line.to);
+    return from == to || store::may(store::KeyKind::data, from, to);
+  });
+}
+static_assert(follows_the_lifecycle(), "a key of the CSA lives as data keys do");
 static_assert(nothing_leaves(State::destroyed), "what is destroyed stays so");
 static_assert(!after(State::enabled, Change::destroy), "a key in use is not destroyed by one word");
 

@@ -4,6 +4,7 @@
 #include "node/enrolment.hpp"
 #include "node/recorded.hpp"
 #include "node/senders.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::kms {
@@ -26,6 +27,26 @@ bool signed_by(const node::MessageSigner& signer, const Bytes& answer) {
   const auto message = wire::parse<wire::EnrolDeliver>(answer);
   const auto verifier = crypto::Verifier::from_key(signer.signer.suite(), signer.signer.verifying_key());
   return message && verifier && wire::verify(*message, *verifier, signer.fps);
+}
+
+/// Where another subscriber had the number until now, whatever the KMS has of that one goes, as at a revocation; but for a medium, with which it may enrol
+/// anew.
+Result<void> end_former_holder(store::Transaction& transaction, Ledger& ledger, const Terminal& next, UnixMs now, std::vector<OwedRecord>& owed) {
+  constexpr std::string_view why = "number taken over";
+  ASSIGN_OR_RETURN(const std::optional<Terminal> former, find_terminal(transaction, next.number));
+  if (!former || former->uid == next.uid) return {};
+  TRY(EncryptionPairs::end(transaction, former->uid, why, now));
+  ASSIGN_OR_RETURN(const std::vector<Destroyed> keys, ledger.destroy_of(transaction, former->uid, {.by = "kms", .why = std::string(why), .at_ms = now}));
+  owed.reserve(keys.size() + 1);
+  for (const Destroyed& gone : keys) {
+    owed.push_back({.action = "wk.expired", .subject = gone.uid.text(), .object = gone.sid_wk.hex(), .reason = gone.reason(why)});
+  }
+  TRY(forget_terminal(transaction, former->uid));
+  owed.push_back({.action = "kp.purged",
+                  .subject = former->uid.text(),
+                  .object = std::to_string(keys.size()) + " working keys",
+                  .reason = "its number " + next.number.text() + " is that of " + next.uid.text() + " now: keys, certificates and token are gone here"});
+  return {};
 }
 
 /// CAS or IAM has said no, and will say so again; here `unauthenticated` is of the Enrol message.
@@ -150,8 +171,21 @@ Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request,
                             .h_enrol = request.hash,
                             .answer = message,
                             .sealed_encryption = sealed};
-  TRY(store_.transact([&](store::Transaction& transaction) { return save_enrolment(transaction, enrolment); }));
+  TRY(save(enrolment));
   return message;
+}
+
+Result<void> EnrolmentService::save(const Enrolment& enrolment) {
+  const auto id = node_.rng().id<OwedId>();
+  const UnixMs now = node_.clock().now_ms();
+  ASSIGN_OR_RETURN(const bool taken_over, store_.transact([&](store::Transaction& transaction) -> Result<bool> {
+    std::vector<OwedRecord> owed;
+    TRY(end_former_holder(transaction, ledger_, enrolment.terminal, now, owed));
+    TRY(save_enrolment(transaction, enrolment));
+    TRY(owe_records(transaction, id, owed, now));
+    return !owed.empty();
+  }));
+  return taken_over ? pay_records(node_, store_, id) : Result<void>();
 }
 
 Result<Bytes> EnrolmentService::deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
@@ -192,7 +226,7 @@ Result<net::Response> EnrolmentService::receipt(const net::Request& http) {
     if (receipt.message.h_deliver != crypto::digest(node_.suite().hash, known->answer))
       return fail(ErrorCode::denied, "EnrolReceipt: is not for the answer that was given");
     if (!receipt.message.ok) return fail(ErrorCode::conflict, "EnrolReceipt: the terminal could not open its keys; it must enrol again");
-    TRY(pairs_.confirm(uid, http.request_id));
+    TRY(pairs_.confirm(known->terminal, receipt.message.h_deliver, http.request_id));
   }
   TRY(node_.record({.action = "km-1.receipt",
                     .outcome = audit::Outcome::success,

@@ -4,6 +4,7 @@
 
 #include "node/node.hpp"
 #include "node/steps.hpp"
+#include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/encryption_pairs.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "wire/key_schedule.hpp"
@@ -12,8 +13,8 @@ namespace qanat::kms {
 
 class EnrolmentService {
  public:
-  EnrolmentService(node::Node& node, store::Store& store, EncryptionPairs& pairs, node::StepTrace& trace)
-      : node_(node), store_(store), pairs_(pairs), trace_(trace) {}
+  EnrolmentService(node::Node& node, store::Store& store, EncryptionPairs& pairs, Ledger& ledger, node::StepTrace& trace)
+      : node_(node), store_(store), pairs_(pairs), ledger_(ledger), trace_(trace) {}
 
   Result<net::Response> enrol(const net::Request& http);    // km1_enrol: 01 Enrol → envelope with 02 EnrolDeliver
   Result<net::Response> receipt(const net::Request& http);  // km1_receipt: 03
@@ -35,10 +36,13 @@ class EnrolmentService {
                        const node::MessageSigner& own);
   Result<Bytes> deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
                         crypto::DecapsulationSecret secret, const node::MessageSigner& own);
+  /// Durable, and on record what went with it of whoever had the number before.
+  Result<void> save(const Enrolment& enrolment);
 
   node::Node& node_;
   store::Store& store_;
   EncryptionPairs& pairs_;
+  Ledger& ledger_;
   node::StepTrace& trace_;
 };
 

@@ -25,6 +25,11 @@ namespace qanat::kms {
 /// Up to which level the applicant may have keys with this domain; `denied` if it may have none.
 using LevelTowards = std::function<Result<wire::Assurance>(const std::string& domain)>;
 
+/// What one working key across domains takes now, as choose() has it: the lots that the pool is filled with.
+inline QuantumPool::Lot lot_under(const Terms& terms) {
+  return {.keys = terms.quantum_paths > 1 ? terms.quantum_paths : terms.quantum_shares, .paths = terms.quantum_paths};
+}
+
 class Agreement {
  public:
   Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace, Errands& errands,
@@ -92,7 +97,7 @@ class Agreement {
   /// Over so many separate paths as the settings ask for, over one where that cannot be had.
   Result<QuantumShares> take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
   Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
-  /// Tells the QKM in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
+  /// Into history here, and the QKM is told in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
   enum class Fate : std::uint8_t { used, unused };
   void shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id);
   Result<void> check_fresh(UnixMs ts_ms, std::string_view message) const;

@@ -119,14 +119,17 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
     shares_done(agreed.shares, Fate::unused, request_id);
     return fail(std::move(confirmed).error());
   }
-  TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
-  node::crash_point("kms.wk.reserved");
+  // Both KMSs have the key: whatever becomes of the caller's leg, the shares are in it.
+  const auto reserved =
+      store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); });
+  if (reserved) node::crash_point("kms.wk.reserved");
+  shares_done(agreed.shares, Fate::used, request_id);
+  TRY(reserved);
   const WorkingKey& key = agreed.key;
   step9.done(sid_wk.hex(), (key.n_paths > 0 ? std::to_string(key.n_paths) + " quantum key(s) relayed over " + std::to_string(key.path_min) +
                                                   " trusted node(s), combined with ML-KEM and ECDH ("
                                             : std::string("no quantum key: agreed by ML-KEM and ECDH alone (")) +
                                describe(agreed.choice) + ")");
-  shares_done(agreed.shares, Fate::used, request_id);
   return agreed.choice;
 }
 

@@ -10,7 +10,8 @@ namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds root_wait_max{500};   // for a quantum key: a call is waiting for the connection
-constexpr UnixMs try_again_after_ms = 10'000;             // after there was none
+constexpr UnixMs try_again_after_ms = 10'000;             // after there was none, or the KMS knew none of those there are
+constexpr std::size_t roots_for_one_max = 4;              // KMS: as many of its front ends are connected to without further quantum keys
 constexpr UnixMs root_of_other_ms = 3'600'000;            // kept at most so long
 constexpr std::size_t roots_of_other_max = 8;             // of one KMS
 constexpr std::size_t salt_size = 16;
@@ -48,8 +49,10 @@ void Chains::begin() {
   for (const auto& [name, target] : node_.settings().peers) {
     const Identity& peer = target.expected;
     if (peer.kind == Kind::kms && settings_.km2_chain) {
-      node_.chain(name, [this, domain = peer.domain](const net::ChainLink& link, Deadline deadline) { return next_to_kms(domain, link, deadline); },
-                  *settings_.km2_chain);
+      const auto next = [this, name = name, domain = peer.domain](const net::ChainLink& link, Deadline deadline) {
+        return next_to_kms(name, domain, link, deadline);
+      };
+      node_.chain(name, next, *settings_.km2_chain);
     }
     if (peer.kind == Kind::qkm && peer.domain == node_.identity().domain && settings_.km3_chain) {
       node_.chain(name, [this](const net::ChainLink& link, Deadline deadline) { return next_to_qkm(link, deadline); }, *settings_.km3_chain);
@@ -64,30 +67,40 @@ Result<net::ChainedKey> Chains::next_to_qkm(const net::ChainLink& link, Deadline
   return node_.chained_key(link, std::move(identity), extra);
 }
 
-Result<net::ChainedKey> Chains::next_to_kms(const std::string& domain, const net::ChainLink& link, Deadline deadline) {
+std::vector<Chains::Root> Chains::roots_for(const std::string& name, UnixMs now) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Root>& known = own_[name];
+  std::erase_if(known, [now](const Root& root) { return root.until <= now; });
+  std::vector<Root> out;
+  out.reserve(known.size());
+  for (const Root& root : known) out.push_back({.session = root.session, .key_id = root.key_id, .key = root.key.duplicate(), .until = root.until});
+  return out;
+}
+
+Result<net::ChainedKey> Chains::next_to_kms(const std::string& name, const std::string& domain, const net::ChainLink& link, Deadline deadline) {
   const UnixMs now = node_.clock().now_ms();
-  std::optional<Root> known;
+  const std::vector<Root> known = roots_for(name, now);
+  for (const Root& root : known) {
+    // not_found: another of its front ends has fetched that one, or it has started anew.
+    auto chained = ask_kms(root, link, deadline);
+    if (chained || chained.error().code != ErrorCode::not_found) return chained;
+  }
   {
     const std::lock_guard lock(mutex_);
-    const auto found = own_.find(domain);
-    if (found != own_.end() && found->second.until > now) {
-      const Root& root = found->second;
-      known = Root{.session = root.session, .key_id = root.key_id, .key = root.key.duplicate(), .until = root.until};
-    } else if (const auto barred = not_before_.find(domain); barred != not_before_.end() && barred->second > now) {
-      return fail(ErrorCode::unavailable, "chain: no quantum key for domain " + domain + " a moment ago");
-    }
-  }
-  if (known) {
-    auto chained = ask_kms(*known, link, deadline);
-    if (chained || chained.error().code != ErrorCode::not_found) return chained;  // not_found: the other KMS has started anew
+    const auto barred = not_before_.find(name);
+    if (barred != not_before_.end() && barred->second > now) return fail(ErrorCode::unavailable, "chain: a quantum key was asked for a moment ago for " + name);
+    // Whoever says again and again that it knows none drains no stock.
+    if (!known.empty()) not_before_[name] = now + try_again_after_ms;
   }
   auto root = take_root(domain, deadline.sooner_of(root_wait_max));
   auto chained = root ? ask_kms(*root, link, deadline) : Result<net::ChainedKey>(fail(root.error()));
   const std::lock_guard lock(mutex_);
   if (chained) {
-    own_[domain] = *std::move(root);
+    std::vector<Root>& roots = own_[name];
+    roots.insert(roots.begin(), *std::move(root));
+    if (roots.size() > roots_for_one_max) roots.pop_back();
   } else {
-    not_before_[domain] = now + try_again_after_ms;  // each attempt may cost a quantum key
+    not_before_[name] = now + try_again_after_ms;  // each attempt may cost a quantum key
   }
   return chained;
 }

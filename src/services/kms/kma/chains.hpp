@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "base/id.hpp"
 #include "crypto/site_key.hpp"
@@ -20,6 +21,9 @@ class Chains {
   void begin();
   /// km2_chain: another KMS asks for its next connection.
   Result<net::Response> answer(const net::Request& request);
+  /// What begin() has the other KMSs connected by: the way to the next connection to the KMS of this name. `unavailable` where it costs a quantum key and one was
+  /// taken for that KMS a moment ago.
+  Result<net::ChainedKey> next_to_kms(const std::string& name, const std::string& domain, const net::ChainLink& link, Deadline deadline);
 
  private:
   /// A quantum key that many connections' keys come from, until it is refreshed.
@@ -29,7 +33,8 @@ class Chains {
     Secret key;
     UnixMs until = 0;
   };
-  Result<net::ChainedKey> next_to_kms(const std::string& domain, const net::ChainLink& link, Deadline deadline);
+  /// Those that were taken for this KMS, the newest first.
+  std::vector<Root> roots_for(const std::string& name, UnixMs now);
   Result<net::ChainedKey> next_to_qkm(const net::ChainLink& link, Deadline deadline);
   Result<net::ChainedKey> ask_kms(const Root& root, const net::ChainLink& link, Deadline deadline);
   Result<Root> take_root(const std::string& domain, Deadline deadline);
@@ -42,8 +47,8 @@ class Chains {
   const KmsSettings& settings_;
   const crypto::SiteKey site_key_;
   std::mutex mutex_;
-  std::map<std::string, Root> own_;               // by domain: what this KMS took
-  std::map<std::string, UnixMs> not_before_;      // by domain: no quantum key was to be had a moment ago
+  std::map<std::string, std::vector<Root>> own_;  // by the other KMS's name: what was taken for it, the newest first. Each of its front ends knows its own
+  std::map<std::string, UnixMs> not_before_;      // by that name: none was to be had a moment ago, or one was spent on a KMS that said it knew none
   std::multimap<std::string, Root> of_others_;    // by the KMS's URI, oldest first
 };
 

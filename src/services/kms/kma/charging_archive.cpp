@@ -1,5 +1,6 @@
 #include "services/kms/kma/charging_archive.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "services/kms/kma/record_chain.hpp"
@@ -10,7 +11,7 @@ namespace {
 constexpr std::string_view archive_label = "qanat charging archive 1\n";
 constexpr UnixMs archive_day_ms = 86'400'000;
 constexpr UnixMs archive_checked_every_ms = 3'600'000;
-constexpr std::int64_t checked_at_once = 500;
+constexpr std::int64_t checked_at_once = 2'000;  // in one transaction
 
 std::int64_t archive_day_of(UnixMs delivered_ms) { return static_cast<std::int64_t>(delivered_ms / archive_day_ms); }
 
@@ -33,7 +34,7 @@ Result<std::optional<ChargingDay>> find_day(store::Transaction& transaction, std
 
 }  // namespace
 
-Result<void> archive_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
+Result<std::int64_t> archive_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
   // Nor while the key lives: until then its terminal may confirm.
   ASSIGN_OR_RETURN(const std::vector<ChargingRecord> due,
                    read_charging_records(transaction,
@@ -69,7 +70,18 @@ Result<void> archive_charging_records(store::Transaction& transaction, UnixMs de
       TRY(transaction.run("UPDATE charging_day SET records = ?, digest = ? WHERE day = ?", {grown.day.records, ByteView(grown.day.digest), number}));
     }
   }
-  return {};
+  return std::ssize(due);
+}
+
+Result<std::int64_t> archive_charges(store::Store& store, UnixMs delivered_before) {
+  std::int64_t out = 0;
+  for (int i = 0; i < charges_batches; ++i) {
+    ASSIGN_OR_RETURN(const std::int64_t moved,
+                     store.transact([&](store::Transaction& transaction) { return archive_charging_records(transaction, delivered_before); }));
+    out += moved;
+    if (moved < charges_archived_at_once) break;
+  }
+  return out;
 }
 
 Result<std::vector<ChargingRecord>> list_archived_charges(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
@@ -89,57 +101,78 @@ Result<void> forget_archived_charges(store::Transaction& transaction, UnixMs del
   return {};
 }
 
-/// What one step has seen, in one transaction.
+/// What one transaction has seen; its first three are also where the check is.
 struct ArchiveCheck::Seen {
   std::int64_t day = -1;  // -1: the archive has no day after the last
   std::int64_t place = 0;
-  Bytes digest;
+  Bytes digest;         // over the day's records up to there; empty: the next day is to be begun
   bool at_end = false;  // of the day
   std::optional<ChargingDay> said;
   bool in_order = true;
+
+  /// Done with the day, one way or the other.
+  [[nodiscard]] bool is_over() const { return at_end || !in_order; }
 };
 
-Result<ArchiveCheck::Seen> ArchiveCheck::look(store::Transaction& transaction) const {
-  Seen out{.day = day_, .place = place_, .digest = digest_, .at_end = false, .said = {}, .in_order = true};
-  if (digest_.empty()) {
+namespace {
+
+Result<void> put_place(store::Transaction& transaction, std::int64_t day, std::int64_t place, ByteView digest) {
+  const store::Value so_far = digest.empty() ? store::Value() : store::Value(digest);
+  ASSIGN_OR_RETURN(const std::int64_t there, transaction.run("UPDATE charging_check SET day = ?, place = ?, digest = ? WHERE id = 1", {day, place, so_far}));
+  if (there == 0) TRY(transaction.run("INSERT INTO charging_check (id, day, place, digest) VALUES (1, ?, ?, ?)", {day, place, so_far}));
+  return {};
+}
+
+}  // namespace
+
+Result<ArchiveCheck::Seen> ArchiveCheck::look(store::Transaction& transaction, std::int64_t most) {
+  Seen out;
+  TRY(transaction.query("SELECT day, place, digest FROM charging_check WHERE id = 1", {}, [&](const store::Row& row) {
+    out.day = row.integer(0);
+    out.place = row.integer(1);
+    if (!row.is_null(2)) out.digest = row.blob(2);
+  }));
+  if (out.digest.empty()) {
+    const std::int64_t last = out.day;
     out = Seen{};
-    TRY(transaction.query("SELECT day FROM charging_day WHERE day > ? ORDER BY day LIMIT 1", {day_}, [&](const store::Row& row) { out.day = row.integer(0); }));
+    TRY(transaction.query("SELECT day FROM charging_day WHERE day > ? ORDER BY day LIMIT 1", {last}, [&](const store::Row& row) { out.day = row.integer(0); }));
+    if (out.day < 0 && last >= 0) TRY(put_place(transaction, -1, 0, {}));  // the next time from the first day on
     if (out.day < 0) return out;
     out.digest = first_digest(out.day);
   }
   std::int64_t rows = 0;
   TRY(transaction.query("SELECT place, " + std::string(charging_columns) + " FROM charging_archive WHERE day = ? AND place >= ? ORDER BY place LIMIT ?",
-                        {out.day, out.place, checked_at_once}, [&](const store::Row& row) {
+                        {out.day, out.place, most}, [&](const store::Row& row) {
                           ++rows;
                           const auto charge = charging_record_of(row, 1);
                           out.in_order = out.in_order && charge && row.integer(0) == out.place && archive_day_of(charge->delivered_ms) == out.day;
                           if (out.in_order) out.digest = next_digest(out.digest, *charge);
                           ++out.place;
                         }));
-  out.at_end = rows < checked_at_once;
+  out.at_end = rows < most;
   ASSIGN_OR_RETURN(out.said, find_day(transaction, out.day));
+  TRY(put_place(transaction, out.day, out.is_over() ? 0 : out.place, out.is_over() ? ByteView() : ByteView(out.digest)));
   return out;
 }
 
-Result<std::optional<std::string>> ArchiveCheck::step(store::Store& store, UnixMs now) {
+Result<std::optional<std::string>> ArchiveCheck::step(store::Store& store, UnixMs now, std::int64_t records) {
   if (now < again_ms_ && again_ms_ - now <= archive_checked_every_ms) return std::optional<std::string>();
-  ASSIGN_OR_RETURN(const Seen seen, store.transact([&](store::Transaction& transaction) { return look(transaction); }));
-  if (seen.day < 0) {
-    day_ = -1;
-    again_ms_ = now + archive_checked_every_ms;
-    return std::optional<std::string>();
+  while (records > 0) {
+    const std::int64_t most = std::min(records, checked_at_once);
+    records -= most;
+    ASSIGN_OR_RETURN(const Seen seen, store.transact([&](store::Transaction& transaction) { return look(transaction, most); }));
+    if (seen.day < 0) {
+      again_ms_ = now + archive_checked_every_ms;
+      break;
+    }
+    if (!seen.is_over() || !seen.said) continue;  // no row of the day: forgotten meanwhile
+    const bool sound = seen.in_order && seen.said->records == seen.place && seen.said->digest == seen.digest;
+    if (sound || !told_.insert(seen.day).second) continue;
+    return std::optional("table charging_archive: the records of day " + std::to_string(seen.day) +
+                         " (of 86400 s since 1970) are not those that were archived: " + std::to_string(seen.place) + " were looked at, " +
+                         std::to_string(seen.said->records) + " were left");
   }
-  day_ = seen.day;
-  place_ = seen.place;
-  digest_ = seen.digest;
-  if (!seen.at_end && seen.in_order) return std::optional<std::string>();
-  digest_.clear();  // the next day
-  place_ = 0;
-  const bool sound = !seen.said || (seen.in_order && seen.said->records == seen.place && seen.said->digest == seen.digest);  // no row: forgotten meanwhile
-  if (sound || !told_.insert(seen.day).second) return std::optional<std::string>();
-  return std::optional("table charging_archive: the records of day " + std::to_string(seen.day) +
-                       " (of 86400 s since 1970) are not those that were archived: " + std::to_string(seen.place) + " were looked at, " +
-                       std::to_string(seen.said->records) + " were left");
+  return std::optional<std::string>();
 }
 
 }  // namespace qanat::kms

@@ -3,6 +3,7 @@
 // in their order (a hash chain: it grows by a record without the others being read). Own design; the argument stands in docs/adr/0025-guarded-store.md.
 #pragma once
 
+#include <algorithm>
 #include <set>
 
 #include "services/kms/kma/charging_records.hpp"
@@ -10,28 +11,33 @@
 namespace qanat::kms {
 
 inline constexpr UnixMs charge_archived_after_ms = 86'400'000;  // far longer than a terminal may confirm
-inline constexpr std::int64_t charges_archived_at_once = 2'000;
+inline constexpr std::int64_t charges_archived_at_once = 1'000;  // in one transaction
+inline constexpr int charges_batches = 8;                        // one after the other, for one look
 
-/// Moves the oldest of those that were delivered before, at most charges_archived_at_once: to be called every second or so.
-Result<void> archive_charging_records(store::Transaction& transaction, UnixMs delivered_before);
+/// Moves the oldest of those that were delivered before, at most charges_archived_at_once. How many.
+Result<std::int64_t> archive_charging_records(store::Transaction& transaction, UnixMs delivered_before);
+/// The same in so many transactions as it takes, at most charges_batches: to be called every second or so.
+Result<std::int64_t> archive_charges(store::Store& store, UnixMs delivered_before);
 /// As list_charging_records(), which has those of the archive too.
 Result<std::vector<ChargingRecord>> list_archived_charges(store::Transaction& transaction, const ChargingPlace& after, UnixMs until);
 /// Whole days alone, and charges_forgotten_at_once at a time.
 Result<void> forget_archived_charges(store::Transaction& transaction, UnixMs delivered_before);
 
-/// Goes through the archive, so many records at a time, and again an hour after it has come to the end. Used by one thread.
+/// Goes through the archive, so many records at a time, and again an hour after it has come to the end. Where it is stands in the database (a guarded row): the
+/// next process goes on there, and several look at different parts. Used by one thread.
 class ArchiveCheck {
  public:
-  /// What is wrong with a day, once for each day and process; nothing as long as nothing is.
-  Result<std::optional<std::string>> step(store::Store& store, UnixMs now);
+  static constexpr std::int64_t records_at_least = 500;
+  /// How many records to look at while so many come into the archive: twice as many, so that a pass is over before the archive has doubled.
+  static constexpr std::int64_t pace(std::int64_t archived) { return std::max(records_at_least, 2 * archived); }
+
+  /// What is wrong with a day, once for each day and process; nothing as long as nothing is in the next `records`.
+  Result<std::optional<std::string>> step(store::Store& store, UnixMs now, std::int64_t records = records_at_least);
 
  private:
   struct Seen;
-  Result<Seen> look(store::Transaction& transaction) const;
+  static Result<Seen> look(store::Transaction& transaction, std::int64_t most);
 
-  std::int64_t day_ = -1;   // that was checked last, or is being checked
-  std::int64_t place_ = 0;  // how many of its records were
-  Bytes digest_;            // over them; empty: the next day is to be begun
   UnixMs again_ms_ = 0;
   std::set<std::int64_t> told_;
 };

@@ -1,5 +1,5 @@
 // Work that somebody should do but nobody waits for, such as telling the QKM that a key is in use: one thread, a bounded queue. What does not
-// fit in the queue is left undone; every errand here is one that its receiver would come to by itself, later.
+// fit in the queue is left undone; every errand here is one that its receiver would come to by itself, later. What may take long has a queue of its own.
 #pragma once
 
 #include <condition_variable>

@@ -31,4 +31,17 @@ inline constexpr std::string_view history_schema = R"sql(
       ) STRICT, WITHOUT ROWID;
       CREATE INDEX working_key_ended ON working_key (expires_ms) WHERE sealed_wk IS NULL)sql";
 
+inline constexpr std::string_view archive_check_schema = R"sql(
+      -- KMA: where the check of the archive of charging records is (kma/charging_archive.hpp).
+      CREATE TABLE charging_check (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        day INTEGER NOT NULL,          -- -1: before the first
+        place INTEGER NOT NULL,
+        digest BLOB,                   -- over the day's records up to there; NULL: the day is done
+        row_mac BLOB
+      ) STRICT;
+      -- KP: what leaves the libraries by its time is found without looking at the others.
+      CREATE INDEX quantum_key_used ON quantum_key (usable_until_ms) WHERE library = 'in_use';
+      CREATE INDEX quantum_key_ended ON quantum_key (ended_ms) WHERE library = 'history')sql";
+
 }  // namespace qanat::kms

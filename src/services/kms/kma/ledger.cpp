@@ -187,12 +187,6 @@ Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_w
                                 {store::name(to), sid_wk.view(), number(leg), store::name(from)});
 }
 
-Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use) {
-  ASSIGN_OR_RETURN(const auto stored, find(transaction, sid_wk, leg));
-  if (!stored) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
-  return delivered(transaction, *stored, delivery, use);
-}
-
 Result<void> Ledger::delivered(store::Transaction& transaction, const StoredKey& stored, const Delivery& delivery, const KeyUse& use) {
   const SidWk& sid_wk = stored.key.sid_wk;
   const wire::Role leg = stored.key.leg;
@@ -295,40 +289,53 @@ Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, c
   return out;
 }
 
-Result<std::vector<Destroyed>> Ledger::destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values,
-                                                     const Ending& ending) {
-  struct Leg {
-    SidWk sid_wk;
-    wire::Role leg;
-  };
-  std::vector<Leg> due;
-  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE sealed_wk IS NOT NULL" + std::string(condition), values, [&](const store::Row& row) {
-    due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))});
+Result<std::vector<Ledger::Due>> Ledger::due(store::Transaction& transaction, Sweep which, UnixMs now, const Due& after, std::int64_t most) {
+  std::string sql = "SELECT expires_ms, sid_wk, leg FROM working_key WHERE sealed_wk IS NOT NULL AND (expires_ms, sid_wk, leg) > (?, ?, ?) AND ";
+  std::vector<Value> values{store::column(after.expires_ms), after.sid_wk.view(), number(after.leg), store::column(now)};
+  switch (which) {
+    case Sweep::expired:
+      sql += "expires_ms <= ?";
+      break;
+    case Sweep::at_start:
+      sql += "(expires_ms <= ? OR (state = 'generated' AND front_end = ?))";
+      values.emplace_back(std::string_view(front_end_));
+      break;
+    case Sweep::after_crash:
+      sql += "(expires_ms <= ? OR (state NOT IN ('delivered', 'confirmed') AND front_end = ?))";
+      values.emplace_back(std::string_view(front_end_));
+      break;
+  }
+  values.emplace_back(most);
+  std::vector<Due> out;
+  TRY(transaction.query(sql + " ORDER BY expires_ms, sid_wk, leg LIMIT ?", std::span<const Value>(values), [&](const store::Row& row) {
+    out.push_back({.expires_ms = static_cast<UnixMs>(row.integer(0)), .sid_wk = SidWk(row.blob(1)), .leg = static_cast<wire::Role>(row.integer(2))});
   }));
+  return out;
+}
+
+Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now, std::span<const Due> legs) {
+  const Ending ending{.by = "kms", .why = std::string(why(which)), .at_ms = now};
   std::vector<Destroyed> out;
-  for (const Leg& leg : due) {
+  out.reserve(legs.size());
+  for (const Due& leg : legs) {
     ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, ending));
     out.push_back(std::move(gone));
   }
   return out;
 }
 
-Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
-  const Ending ending{.by = "kms", .why = std::string(why(which)), .at_ms = now};
-  switch (which) {
-    case Sweep::expired:
-      return destroy_where(transaction, " AND expires_ms <= ?", {store::column(now)}, ending);
-    case Sweep::at_start:
-      return destroy_where(transaction, " AND (expires_ms <= ? OR (state = 'generated' AND front_end = ?))", {store::column(now), std::string_view(front_end_)}, ending);
-    case Sweep::after_crash:
-      return destroy_where(transaction, " AND (expires_ms <= ? OR (state NOT IN ('delivered', 'confirmed') AND front_end = ?))",
-                           {store::column(now), std::string_view(front_end_)}, ending);
-  }
-  return fail(ErrorCode::internal, "no such sweep");
-}
-
 Result<std::vector<Destroyed>> Ledger::destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending) {
-  return destroy_where(transaction, " AND uid = ?", {std::string_view(uid.text())}, ending);
+  std::vector<Due> legs;
+  TRY(transaction.query(
+      "SELECT sid_wk, leg FROM working_key WHERE sealed_wk IS NOT NULL AND uid = ?", {std::string_view(uid.text())},
+      [&](const store::Row& row) { legs.push_back({.expires_ms = 0, .sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1))}); }));
+  std::vector<Destroyed> out;
+  out.reserve(legs.size());
+  for (const Due& leg : legs) {
+    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, ending));
+    out.push_back(std::move(gone));
+  }
+  return out;
 }
 
 Result<void> withhold_answers(store::Transaction& transaction, const std::optional<std::string_view>& uid) {

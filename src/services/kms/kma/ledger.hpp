@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -96,9 +97,8 @@ class Ledger {
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
   /// The same where the state is known to the caller; `conflict` if it is another by now.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState from, store::KeyState to);
-  /// delivered, for the first time; `denied` if the key's policy does not allow this use.
-  Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use);
-  /// The same for a leg that find() gave: its octets need not be opened again. `conflict` if it is in another state by now.
+  /// delivered, for the first time, of a leg that find() gave; `denied` if the key's policy does not allow this use, `conflict` if it is in another state by
+  /// now.
   Result<void> delivered(store::Transaction& transaction, const StoredKey& stored, const Delivery& delivery, const KeyUse& use);
   /// The answer that this application got, if it is still to be given: the same octets, counted as one more delivery of the same key. Nothing if another
   /// application was answered, or none; `denied` if the key's policy allows no more.
@@ -119,7 +119,14 @@ class Ledger {
   /// reserved: the database may be of a moment ago, and the key delivered since. One that is delivered can only be given again to the application that got it.
   enum class Sweep : std::uint8_t { expired, at_start, after_crash };
   static std::string_view why(Sweep which) { return which == Sweep::expired ? "past its time" : "left over from before the restart"; }
-  Result<std::vector<Destroyed>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
+  struct Due {
+    UnixMs expires_ms = 0;
+    SidWk sid_wk;
+    wire::Role leg{};
+  };
+  /// Which legs those are: at most so many after this one, in the order of the end of their time.
+  Result<std::vector<Due>> due(store::Transaction& transaction, Sweep which, UnixMs now, const Due& after, std::int64_t most);
+  Result<std::vector<Destroyed>> sweep(store::Transaction& transaction, Sweep which, UnixMs now, std::span<const Due> legs);
   /// Destroys what is owed to a terminal that is no longer served.
   Result<std::vector<Destroyed>> destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending);
   /// How many legs are in each state, in the order of store::all_key_states. Of the living so many are looked at, and as many of the destroyed: what is
@@ -133,9 +140,6 @@ class Ledger {
 
  private:
   Result<void> put(store::Transaction& transaction, const WorkingKey& key, store::KeyState state, const std::optional<Delivery>& delivery);
-  Result<std::vector<Destroyed>> destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values,
-                                               const Ending& ending);
-
   crypto::CryptoDevice& device_;
   const std::string front_end_;
   std::atomic<UnixMs> archived_until_ms_ = 0;

@@ -98,9 +98,10 @@ Result<QuantumShares> Agreement::draw(const std::string& peer_domain, const SidW
 
 Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const Choice& choice, const SidWk& sid_wk, Deadline deadline,
                                              const std::string& request_id) {
-  // The pool's lots are what the settings ask for; any other choice is served on demand.
-  if (pool_ != nullptr && pool_->is_on() && pool_->lot().paths == choice.paths && pool_->lot().keys == choice.shares) {
-    auto pooled = pool_->take(peer_domain, sid_wk);
+  // The pool's lots are what the terms in force ask for; any other choice is served on demand.
+  const QuantumPool::Lot lot{.keys = choice.shares, .paths = choice.paths};
+  if (pool_ != nullptr && pool_->is_on() && lot == lot_under(*policy_.terms())) {
+    auto pooled = pool_->take(peer_domain, lot, sid_wk);
     pool_taken_();
     if (pooled) return pooled;
     if (pooled.error().code != ErrorCode::exhausted) node::log(node::LogLevel::warning, "request {}: {}", request_id, pooled.error().message);
@@ -206,11 +207,12 @@ void Agreement::shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, 
   wire::Json ids = wire::Json::array();
   for (const wire::ShareRef& ref : refs) ids.push(ref.key_id.hex());
   const wire::Json body = wire::Json::object({{"key_ids", ids}, {"used", fate == Fate::used}});
-  errands_.post([this, body, refs, fate, request_id] {
-    if (pool_ != nullptr) {
-      const auto noted = pool_->done(refs, fate == Fate::used ? "used" : "not agreed");
-      if (!noted) node::log(node::LogLevel::warning, "request {}: {}", request_id, noted.error().message);
-    }
+  // Not in the background, where it could be left undone: nobody else says it of the pool's own row.
+  if (pool_ != nullptr) {
+    const auto noted = pool_->done(refs, fate == Fate::used ? "used" : "not agreed");
+    if (!noted) node::log(node::LogLevel::warning, "request {}: {}", request_id, noted.error().message);
+  }
+  errands_.post([this, body, request_id] {
     const auto qkm = node_.peer_of(Kind::qkm, node_.identity().domain);
     if (!qkm) return;
     const auto told = node_.call_json(points::Endpoint::km3_done, *qkm, body, Deadline::after(quantum_wait_max), request_id);

@@ -1,5 +1,8 @@
 #include "services/kms/kp/encryption_pairs.hpp"
 
+#include <algorithm>
+
+#include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
 
@@ -101,21 +104,27 @@ Result<void> EncryptionPairs::into_history(store::Transaction& transaction, cons
   return {};
 }
 
-Result<void> EncryptionPairs::confirm(const Uid& uid, const std::string& request_id) {
-  Bytes enc_kid;
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+Result<void> EncryptionPairs::confirm(const Terminal& shown, ByteView h_deliver, const std::string& request_id) {
+  const Uid& uid = shown.uid;
+  // Looked at again where it is changed: a copy of the receipt, or another Enrol message, may have come in between.
+  ASSIGN_OR_RETURN(const std::optional<Bytes> enc_kid, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Bytes>> {
     ASSIGN_OR_RETURN(const std::optional<Enrolment> known, find_enrolment(transaction, uid));
     if (!known) return fail(ErrorCode::not_found, "no terminal " + uid.text() + " enrols here");
-    enc_kid = known->terminal.enc_kid;
+    if (known->terminal.ml_dsa != shown.ml_dsa) return fail(ErrorCode::conflict, "EnrolReceipt: " + uid.text() + " has other certificates by now");
+    if (known->terminal.confirmed) return std::optional<Bytes>();
+    if (!std::ranges::equal(crypto::digest(node_.suite().hash, known->answer), h_deliver))
+      return fail(ErrorCode::conflict, "EnrolReceipt: the answer to " + uid.text() + " was made anew meanwhile");
     TRY(into_history(transaction, *known, node_.clock().now_ms()));
-    return confirm_terminal(transaction, uid);
+    TRY(confirm_terminal(transaction, uid));
+    return std::optional(known->terminal.enc_kid);
   }));
+  if (!enc_kid) return {};
   node::crash_point("kms.enrol.confirmed");
   const bool kept = policy_ == HistoryPolicy::encryption_keys;
   return node_.record({.action = "kp.moved",
                        .outcome = audit::Outcome::success,
                        .subject = uid.text(),
-                       .object = to_hex(enc_kid),
+                       .object = to_hex(*enc_kid),
                        .reason = kept ? "encryption pair: from use into history, the private part kept under kms.history"
                                       : "encryption pair: from use into history, the private part erased",
                        .request_id = request_id});

@@ -39,8 +39,10 @@ class EncryptionPairs {
   /// Both private halves, sealed as terminal.sealed_encryption.
   Result<Bytes> seal_for(const Uid& uid, const crypto::DecapsulationSecret& secret);
 
-  /// The terminal has its keys: they are erased here, and history has that it has them (and them, under the policy). On record when it returns.
-  Result<void> confirm(const Uid& uid, const std::string& request_id);
+  /// The terminal has its keys: they are erased here, and history has that it has them (and them, under the policy). On record when it returns. `shown`: the
+  /// terminal that the receipt was checked against; h_deliver: what the receipt is for. Nothing is changed where it is confirmed already; `conflict` if it has
+  /// enrolled anew meanwhile, or its answer was made anew.
+  Result<void> confirm(const Terminal& shown, ByteView h_deliver, const std::string& request_id);
   /// The pair is no longer the terminal's.
   static Result<void> end(store::Transaction& transaction, const Uid& uid, std::string_view why, UnixMs now);
   Result<std::vector<HistoryKey>> history(const Uid& uid);

@@ -83,6 +83,11 @@ inline Result<Octets> check_move(PooledKind kind, Library from, Library to, std:
 
 /// Where a working key is; its state says it (store/lifecycle.hpp).
 constexpr Library library_of(store::KeyState state) noexcept { return state == store::KeyState::destroyed ? Library::history : Library::in_use; }
+/// Where a terminal's encryption pair is. One that is generated and nobody's is in standby; the pair of an enrolment is in use here until its terminal has it,
+/// and how that goes on with it is history.
+constexpr Library library_of_pair(store::KeyState state) noexcept {
+  return state == store::KeyState::generated || state == store::KeyState::delivered ? Library::in_use : Library::history;
+}
 
 namespace library_proof {
 
@@ -92,12 +97,10 @@ constexpr bool only_forward() {
 constexpr bool history_keeps_of(PooledKind kind) {
   return std::ranges::any_of(moves, [&](const Move& move) { return move.kind == kind && move.to == Library::history && move.octets != Octets::erased; });
 }
-/// Every step of a working key's life is a step within its library, or the one into history.
-constexpr bool follows_the_lifecycle() {
-  return std::ranges::all_of(store::key_transitions, [](const store::KeyTransition& row) {
-    const Library from = library_of(row.from);
-    const Library to = library_of(row.to);
-    return from == to || find_move(PooledKind::working_key, from, to) != nullptr;
+/// Every step of a key's life is a step within its library, or the one into history.
+constexpr bool follows_the_lifecycle(PooledKind kind, store::KeyKind of, Library (*place)(store::KeyState)) {
+  return std::ranges::all_of(store::key_transitions, [&](const store::KeyTransition& row) {
+    return !row.kinds.has(of) || place(row.from) == place(row.to) || find_move(kind, place(row.from), place(row.to)) != nullptr;
   });
 }
 
@@ -106,6 +109,9 @@ constexpr bool follows_the_lifecycle() {
 static_assert(library_proof::only_forward(), "a key never comes back from history, nor from use into standby");
 static_assert(!library_proof::history_keeps_of(PooledKind::working_key), "a working key is never kept: only that there was one");
 static_assert(!library_proof::history_keeps_of(PooledKind::quantum_key), "a quantum key is never kept");
-static_assert(library_proof::follows_the_lifecycle(), "the states of working keys and the libraries say the same");
+static_assert(library_proof::follows_the_lifecycle(PooledKind::working_key, store::KeyKind::working, library_of),
+              "the states of working keys and the libraries say the same");
+static_assert(library_proof::follows_the_lifecycle(PooledKind::encryption_pair, store::KeyKind::terminal_encryption, library_of_pair),
+              "the states of encryption pairs and the libraries say the same");
 
 }  // namespace qanat::kms

@@ -8,7 +8,6 @@
 namespace qanat::kms {
 namespace {
 
-constexpr UnixMs left_over_after_ms = 60'000;
 constexpr std::int64_t paid_at_once = 256;
 
 struct OwedRow {
@@ -68,7 +67,7 @@ Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id
 
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which) {
   const UnixMs now = node.clock().now_ms();
-  const std::int64_t made_until = which == Owed::all ? std::numeric_limits<std::int64_t>::max() : store::column(now - std::min(now, left_over_after_ms));
+  const std::int64_t made_until = which == Owed::all ? std::numeric_limits<std::int64_t>::max() : store::column(now - std::min(now, owed_left_over_after_ms));
   return pay(node, store, [&](store::Transaction& transaction) -> Result<std::vector<OwedRow>> {
     ASSIGN_OR_RETURN(std::vector<OwedRow> owed, owed_where(transaction, "made_ms <= ?", made_until));
     if (which == Owed::all) return owed;

@@ -24,6 +24,7 @@ Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id
 /// The same by whoever comes after a process that was killed. `left_over`: those of a minute ago or more, which nobody else is at. `all`: for a process that
 /// has the database to itself and serves nobody yet.
 enum class Owed : std::uint8_t { all, left_over };
+inline constexpr UnixMs owed_left_over_after_ms = 60'000;
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which);
 
 }  // namespace qanat::kms

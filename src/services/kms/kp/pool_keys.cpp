@@ -9,6 +9,11 @@
 #include "store/long_lived.hpp"
 
 namespace qanat::kms {
+
+using store::KeyEvent;
+using store::KeyKind;
+using store::KeyState;
+
 namespace {
 
 constexpr std::size_t pool_key_octets = 32;
@@ -16,10 +21,12 @@ constexpr std::string_view magic = "QKP1";
 constexpr std::string_view seal_label = "qanat pool key";
 // Other processes of this KMS that share the database may seal under the former key until they have looked again.
 constexpr UnixMs former_kept_ms = 120'000;
-// And they must have looked before somebody seals under the new one.
-constexpr UnixMs in_force_after_ms = 5'000;
+// And they must have looked before somebody seals under the new one: also those whose round takes long, behind a sweep or a server that does not answer.
+constexpr UnixMs in_force_after_ms = 60'000;
+static_assert(2 * in_force_after_ms <= former_kept_ms, "a former pool key stays as long again as others may take to seal under the new one");
 
 std::size_t at(Pool pool) { return static_cast<std::size_t>(pool); }
+std::string what(Pool pool, std::uint32_t generation) { return "pool key " + std::to_string(generation) + " of pool " + std::string(name(pool)); }
 
 /// What every column that is sealed under this pool key begins with.
 Bytes header(std::uint32_t generation) {
@@ -72,7 +79,7 @@ class PoolKeys::Device final : public crypto::CryptoDevice {
     const auto generation = generation_in(sealed);
     const auto key = generation ? pools_.find(pool_, *generation) : nullptr;
     if (!key || sealed.size() < header_octets + crypto::aead_iv)
-      return fail(ErrorCode::denied, "pool key: the octets are not sealed under one of pool " + std::string(name(pool_)));
+      return not_under(generation);
     const Bytes bound = concat({sealed.first(header_octets), context});
     auto secret = crypto::open(suite.aead, column_key(suite, *key, context), sealed.subspan(header_octets, crypto::aead_iv), bound,
                                sealed.subspan(header_octets + crypto::aead_iv));
@@ -81,6 +88,13 @@ class PoolKeys::Device final : public crypto::CryptoDevice {
   }
 
  private:
+  /// A generation beyond those that are known here is one that another process has made: worth another attempt, once this one has looked.
+  [[nodiscard]] std::unexpected<Error> not_under(std::optional<std::uint32_t> generation) const {
+    const std::vector<std::uint32_t> known = pools_.generations(pool_);
+    if (generation && !known.empty() && *generation > known.back()) return fail(ErrorCode::unavailable, what(pool_, *generation) + ": is not known here yet");
+    return fail(ErrorCode::denied, "pool key: the octets are not sealed under one of pool " + std::string(name(pool_)));
+  }
+
   PoolKeys& pools_;
   const Pool pool_;
 };
@@ -96,8 +110,8 @@ PoolKeys::Found PoolKeys::current(Pool pool) const {
   const std::lock_guard lock(mutex_);
   const auto& keys = keys_[at(pool)];
   CHECK(!keys.empty());  // open() made one
-  const auto in_force = std::find_if(keys.rbegin(), keys.rend(), [](const auto& entry) { return entry.second.in_force; });
-  const auto& [generation, pool_key] = in_force == keys.rend() ? *keys.begin() : *in_force;
+  const auto active = std::ranges::find_if(keys, [](const auto& entry) { return entry.second.state == KeyState::active; });
+  const auto& [generation, pool_key] = active == keys.end() ? *keys.begin() : *active;
   return {.generation = generation, .key = pool_key.key};
 }
 
@@ -158,15 +172,28 @@ Result<void> PoolKeys::load(UnixMs now) {
     return {};
   }));
   for (const Stored& one : stored) {
-    if (find(one.pool, one.generation)) {
-      const std::lock_guard lock(mutex_);
-      keys_[at(one.pool)][one.generation].in_force = now >= one.made_ms + in_force_after_ms;
-      continue;
-    }
+    if (find(one.pool, one.generation)) continue;
     auto key = store::unseal_long_lived(parts_.store, parts_.device, "pool_key", "sealed", pool_key_context(one.pool, one.generation), one.sealed);
     if (!key) return fail_in("pool key of pool " + std::string(name(one.pool)), key.error());
     const std::lock_guard lock(mutex_);
-    keys_[at(one.pool)][one.generation] = {.key = std::make_shared<const Secret>(*std::move(key)), .made_ms = one.made_ms, .in_force = now >= one.made_ms + in_force_after_ms};
+    keys_[at(one.pool)][one.generation] = {.key = std::make_shared<const Secret>(*std::move(key)), .made_ms = one.made_ms};
+  }
+  for (const Pool pool : all_pools) TRY(put_in_force(pool, now));
+  return {};
+}
+
+Result<void> PoolKeys::put_in_force(Pool pool, UnixMs now) {
+  const std::lock_guard lock(mutex_);
+  PoolKey* newest = nullptr;
+  for (auto& [generation, key] : keys_[at(pool)]) {
+    if (key.state == KeyState::generated && now >= key.made_ms + in_force_after_ms) {
+      ASSIGN_OR_RETURN(key.state, store::advance(KeyKind::master, key.state, KeyEvent::activate, what(pool, generation)));
+    }
+    if (key.state != KeyState::active) continue;
+    if (newest != nullptr) {
+      ASSIGN_OR_RETURN(newest->state, store::advance(KeyKind::master, newest->state, KeyEvent::update, what(pool, generation)));
+    }
+    newest = &key;
   }
   return {};
 }
@@ -181,8 +208,12 @@ Result<void> PoolKeys::rotate(Pool pool, UnixMs now) {
                         {name(pool), std::int64_t{generation}, ByteView(sealed), store::column(now)}));
     return {};
   }));
+  PoolKey made{.key = std::make_shared<const Secret>(std::move(key)), .made_ms = now};
+  if (there.empty()) {
+    ASSIGN_OR_RETURN(made.state, store::advance(KeyKind::master, made.state, KeyEvent::activate, what(pool, generation)));
+  }
   const std::lock_guard lock(mutex_);
-  keys_[at(pool)][generation] = {.key = std::make_shared<const Secret>(std::move(key)), .made_ms = now, .in_force = there.empty()};
+  keys_[at(pool)][generation] = std::move(made);
   return {};
 }
 
@@ -224,7 +255,9 @@ Result<void> PoolKeys::drop_former(UnixMs now) {
     for (std::size_t i = 0; i + 1 < there.size(); ++i) {
       {
         const std::lock_guard lock(mutex_);
-        if (now < keys_[at(pool)].rbegin()->second.made_ms + former_kept_ms) break;
+        const KeyState state = keys_[at(pool)].at(there[i]).state;
+        if (state != KeyState::superseded || now < keys_[at(pool)].rbegin()->second.made_ms + former_kept_ms) break;
+        TRY(store::advance(KeyKind::master, state, KeyEvent::destroy, what(pool, there[i])));
       }
       bool look_again = false;
       ASSIGN_OR_RETURN(const bool gone, parts_.store.transact([&](store::Transaction& transaction) -> Result<bool> {

@@ -14,6 +14,7 @@
 #include "crypto/device.hpp"
 #include "crypto/suite.hpp"
 #include "services/kms/kp/pool.hpp"
+#include "store/lifecycle.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -37,25 +38,25 @@ class PoolKeys {
   /// True if the library in use had no pool key before: what is sealed by the device itself and is not sealed anew (working keys) does not open any more.
   [[nodiscard]] bool is_first() const noexcept { return is_first_; }
 
-  /// Seals and unseals under the pool's key, like a device; random octets are the device's. `denied` for what was changed, moved, or sealed for another pool.
+  /// Seals and unseals under the pool's key, like a device; random octets are the device's. `denied` for what was changed, moved, or sealed for another pool;
+  /// `unavailable` for what is under a later pool key than this process has looked up.
   [[nodiscard]] crypto::CryptoDevice& of(Pool pool) noexcept;
   [[nodiscard]] crypto::CryptoDevice& of(Library library) noexcept { return of(pool_of(library)); }
 
   /// What is to be done now and then: a new pool key where one is due, columns of former ones sealed anew (`most` at a time), former ones that nothing uses
   /// deleted. To be called every second or so: it also sees what other processes of this KMS did.
   Result<void> maintain(UnixMs now, std::size_t most = 64);
-  /// A new pool key, whatever the age of the former; in force once all processes have seen it.
+  /// A new pool key, whatever the age of the former; in force once all processes have had a minute to see it.
   Result<void> rotate(Pool pool, UnixMs now);
   /// Generations that are there, the one in force last.
   [[nodiscard]] std::vector<std::uint32_t> generations(Pool pool) const;
-  [[nodiscard]] std::vector<std::uint32_t> generations(Library library) const { return generations(pool_of(library)); }
 
  private:
   class Device;
   struct PoolKey {
     std::shared_ptr<const Secret> key;  // shared with who is sealing
     UnixMs made_ms = 0;
-    bool in_force = false;
+    store::KeyState state = store::KeyState::generated;  // active: it seals; superseded: it opens what it sealed. One is active, at most
   };
   struct Found {
     std::uint32_t generation = 0;
@@ -64,6 +65,8 @@ class PoolKeys {
 
   explicit PoolKeys(Parts parts);
   Result<void> load(UnixMs now);
+  /// What all processes have had the time to see seals from now on, and goes on to, whatever becomes of the clock: a former one never seals again.
+  Result<void> put_in_force(Pool pool, UnixMs now);
   Result<std::size_t> reseal(std::size_t most);
   Result<std::size_t> reseal_column(const SealedColumn& column, ByteView in_force, std::size_t most);
   Result<void> drop_former(UnixMs now);

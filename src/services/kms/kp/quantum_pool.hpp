@@ -33,6 +33,7 @@ class QuantumPool {
   struct Lot {
     std::int64_t keys = 1;   // what one working key takes
     std::int64_t paths = 1;  // above 1: over so many separate paths, and as many keys
+    bool operator==(const Lot&) const = default;
   };
   /// Km-3 take: 1 to `count` keys for the domain (exactly `paths` of them where that is above 1).
   using Draw = std::function<Result<QuantumShares>(const std::string& domain, std::int64_t count, std::int64_t paths, Deadline deadline)>;
@@ -49,18 +50,19 @@ class QuantumPool {
     GiveBack give_back;
     Record record;
   };
-  QuantumPool(Parts parts, Marks marks, Lot lot);
+  QuantumPool(Parts parts, Marks marks);
 
   [[nodiscard]] bool is_on() const noexcept { return marks_.high > 0; }
-  [[nodiscard]] const Lot& lot() const noexcept { return lot_; }
-  /// The keys for one working key: from standby into use, their octets out of the database. `exhausted` if there is no lot for the domain.
-  Result<QuantumShares> take(const std::string& domain, const SidWk& sid_wk);
+  /// The keys for one working key: from standby into use, their octets out of the database. `exhausted` if there is no such lot for the domain.
+  Result<QuantumShares> take(const std::string& domain, const Lot& lot, const SidWk& sid_wk);
   /// The working key is agreed with them, or is not: into history. Keys that are not of the pool are left alone.
   Result<void> done(const std::vector<wire::ShareRef>& refs, std::string_view fate);
 
-  /// Draws for the domain until it is filled, if it is below the low-water mark.
-  Result<void> refill(const std::string& domain, Deadline deadline);
-  /// Gives back what may no longer be handed out, and forgets the history of more than a day ago.
+  /// Draws such lots for the domain until it is filled, if it is below the low-water mark. Lots of another kind, from before the policy changed, go back first:
+  /// no call takes them any more. By who calls expire() alone.
+  Result<void> refill(const std::string& domain, const Lot& lot, Deadline deadline);
+  /// Gives back what may no longer be handed out, and forgets the history of more than a day ago. What is in use longer than an agreement can take, so that
+  /// nobody will say what became of it any more, goes into history as it is; the QKM ends it by itself.
   Result<void> expire(Deadline deadline);
   /// Into history with all that is in standby or in use: at the start, before the first request, and at the end. The QKM is told by the next expire(), or by
   /// void_all() itself where there is none; it destroys by itself what it is not told of.
@@ -77,16 +79,17 @@ class QuantumPool {
 
  private:
   Result<std::int64_t> count(const std::string& domain);
-  Result<std::int64_t> put(const std::string& domain, const QuantumShares& drawn);
-  /// Marks rows as over; the ids of keys that the QKM is to be told of.
+  Result<std::int64_t> put(const std::string& domain, const Lot& lot, const QuantumShares& drawn);
+  /// Rows into history, as the libraries' table has it; the ids of their keys.
   Result<std::vector<KeyId>> close(store::Transaction& transaction, std::string_view condition, std::span<const store::Value> values, std::string_view fate);
   Result<std::vector<KeyId>> close_all(std::string_view why);
   Result<void> give_back(const std::vector<KeyId>& ids, std::string_view why, Deadline deadline);
 
   Parts parts_;
   const Marks marks_;
-  const Lot lot_;
-  std::vector<KeyId> untold_;  // left over from before the start; touched by who calls expire() alone
+  // Of who calls expire() alone.
+  std::vector<KeyId> untold_;         // left over from before the start
+  std::map<std::string, Lot> filled_;  // by domain: the lots that are in standby, where any were drawn since then
 };
 
 }  // namespace qanat::kms

@@ -72,9 +72,10 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
   const Terminal& terminal = enrolment.terminal;
   const store::Value sealed = enrolment.sealed_encryption.empty() ? store::Value() : store::Value(ByteView(enrolment.sealed_encryption));
   ASSIGN_OR_RETURN(const std::optional<Terminal> of_number, find_terminal(transaction, terminal.number));
-  for (const Uid& uid : {terminal.uid, of_number ? of_number->uid : terminal.uid}) {
-    TRY(transaction.run("DELETE FROM terminal WHERE uid = ?", {std::string_view(uid.text())}));
-    TRY(transaction.run("DELETE FROM terminal_certificate WHERE uid = ?", {std::string_view(uid.text())}));
+  if (of_number && of_number->uid != terminal.uid) TRY(forget_terminal(transaction, of_number->uid));
+  // Not what is prepared: the answer may have to be made anew. The token and the grants are of the former certificates.
+  for (const std::string_view table : {"terminal", "terminal_certificate", "token", "peer_grant"}) {
+    TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?", {std::string_view(terminal.uid.text())}));
   }
   const Bytes digest = content_digest(terminal);
   TRY(transaction.run(

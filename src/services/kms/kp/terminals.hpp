@@ -44,6 +44,7 @@ struct Enrolment {
   Bytes sealed_encryption;     // under the pool key of the in-use library; empty if the terminal made its keys
 };
 
+/// In place of what this subscriber had before, its token and grants included; whoever had the number before is forgotten.
 Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& enrolment);
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Uid& uid);
