@@ -369,7 +369,7 @@ TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAgainAndAgainGetsNothingAndIsN
   };
   const SidWk sid = kms_.session();
   const auto refused = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
-  ASSERT_EQ(refusal(refused), ErrorCode::conflict);
+  ASSERT_EQ(refusal(refused), ErrorCode::unavailable) << "which a terminal applies again after";
   EXPECT_EQ(refused.error().message, "the access token of A was ended while its application was under way; apply again");
   EXPECT_TRUE(kms_.on_record(refused.error().message));
   EXPECT_TRUE(ended);
@@ -379,6 +379,51 @@ TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAgainAndAgainGetsNothingAndIsN
   EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
   kms_.while_asked_ = {};
   EXPECT_TRUE(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))) << "with another token";
+}
+
+TEST_P(ApplicationTest, AKeyIsNotHandedOverUnderATokenThatIamEndedThoughTheTerminalHasAnother) {
+  const SidWk before = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), before, Role::caller)));
+  const auto first = kms_.make(kms_.c(), before, Role::callee);
+  const Bytes token = kms_.token_ref(kms_.c(), first, must(apply(kms_.c(), first)).body);
+  const SidWk sid = kms_.session();
+  const auto made = kms_.make(kms_.c(), sid, Role::callee, [&](wire::KeyRequest& message) { message.token_ref = token; });
+  WorkingKey key = kms_.leg(before, Role::callee).key;
+  key.sid_wk = sid;
+  key.wk = kms_.node().rng().secret(wire::wk_size);
+  key.assurance = wire::Assurance::pqc;
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(kms_.ledger().add(transaction, key));
+    return kms_.ledger().advance(transaction, sid, Role::callee, KeyState::reserved);
+  }));
+  bool done = false;
+  kms_.while_checked_ = [&] {
+    if (std::exchange(done, true)) return;
+    must(kms_.access().revoked(
+        test::json_request(identity("qanat://core/iam/iam"), wire::Json::object({{"subject", "C"}, {"epoch", 1}, {"at_ms", 0}}))));
+    // Another application of C's brings a token that reaches less far.
+    kms_.token_level_max_ = wire::Assurance::local_rng;
+    must(kms_.access().token_for(kms_.c().terminal, kms_.c().fps, Bytes(kms_.node().suite().digest), wire::Assurance::local_rng, test::soon(), "other"));
+  };
+  const auto refused = apply(kms_.c(), made);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "what the subscriber was granted has changed: the key rests on assurance 2");
+  EXPECT_TRUE(done);
+  EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::reserved) << "it has not left";
+  EXPECT_EQ(charges().size(), 2U);
+}
+
+TEST_P(ApplicationTest, ATokenThatAnotherApplicationBroughtMeanwhileKeepsNobodyFromItsKey) {
+  bool done = false;
+  kms_.while_asked_ = [&](points::Endpoint endpoint) {
+    if (endpoint != points::Endpoint::pm1_decide || std::exchange(done, true)) return;
+    must(kms_.access().token_for(kms_.a().terminal, kms_.a().fps, Bytes(kms_.node().suite().digest), wire::Assurance::local_rng, test::soon(), "other"));
+  };
+  const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  const Bytes answer = must(apply(kms_.a(), made)).body;
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(kms_.opened(kms_.a(), made, answer).token.empty()) << "its own is not held any more, and the other's is not its to give";
+  EXPECT_EQ(charges().size(), 1U);
 }
 
 TEST_P(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsks) {

@@ -13,7 +13,7 @@ using store::KeyState;
 
 namespace {
 
-constexpr int deliveries_tried = 2;  // IAM may end a token just now and grant another
+constexpr int deliveries_tried = 3;  // IAM may end a token just now and grant another, and so may the terminal's other applications
 
 /// Whom the table lets in here is an application or a device.
 Traffic traffic_from(const net::Request& http) {
@@ -91,17 +91,24 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
 }
 
 std::unexpected<Error> Application::token_ended(const Terminal& terminal) {
-  return fail(ErrorCode::conflict, "the access token of " + terminal.uid.text() + " was ended while its application was under way; apply again");
+  return fail(ErrorCode::unavailable, "the access token of " + terminal.uid.text() + " was ended while its application was under way; apply again");
 }
 
 Result<void> Application::grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted) {
   const WorkingKey& key = granted.leg.key;
-  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
+  // What another application brought counts as it is: were it replaced, that one would have to begin anew.
+  ASSIGN_OR_RETURN(std::optional<Access::Granted> held, store_.look([&](store::Transaction& transaction) {
+    return Access::held_now(transaction, terminal.uid, key.assurance, node_.clock().now_ms());
+  }));
+  if (!held) {
+    ASSIGN_OR_RETURN(held, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
+  }
   ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(key.peer_kms));
   ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
-  if (std::min(level, access.level_max) < key.assurance)
+  if (std::min(level, held->level_max) < key.assurance)
     return fail(ErrorCode::denied, "what the subscriber was granted has changed: the key rests on assurance " + std::to_string(static_cast<int>(key.assurance)));
-  granted.token = std::move(access.token);
+  granted.token = std::move(held->token);
+  granted.under = std::move(held->digest);
   return {};
 }
 
@@ -129,7 +136,11 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
                                        std::to_string(static_cast<int>(asked.min_assurance)));
   }
-  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .others = std::move(leg.others), .choice = std::move(leg.choice)});
+  return Result<Grant>(Grant{.token = std::move(access.token),
+                             .under = std::move(access.digest),
+                             .leg = std::move(leg.stored),
+                             .others = std::move(leg.others),
+                             .choice = std::move(leg.choice)});
 }
 
 Result<Handed> Application::hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Request* owed,
@@ -156,7 +167,7 @@ Result<Handed> Application::put(store::Transaction& transaction, const KnownTerm
   const Terminal& terminal = known.terminal;
   const WorkingKey& key = granted.leg.key;
   TRY(check_unchanged(transaction, terminal, known.digest));
-  ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
+  ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid, granted.under, use.now_ms));
   if (!held) return Handed::token_ended;
   if (owed != nullptr) {
     ASSIGN_OR_RETURN(const bool first, remember(transaction, *owed));

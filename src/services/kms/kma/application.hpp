@@ -88,6 +88,7 @@ class Application {
   /// Steps 6 to 9: what an authenticated terminal gets.
   struct Grant {
     Bytes token;  // a new access token; empty if the one that it holds is good
+    Bytes under;  // digest of the token that all of this stands under
     StoredKey leg;
     std::optional<WorkingKey> others;  // the callee's leg of a session within the domain: neither is in the ledger before this one is handed over
     std::string choice;                // what the key was made of, and why; empty on the callee's side, where the caller's chose
@@ -97,7 +98,8 @@ class Application {
     std::optional<WorkingKey> others;
     std::string choice;
   };
-  /// IAM has ended the token under which `granted` stands, which may have been for another one: asked once more. `denied` if the key may not be had any more.
+  /// The token under which `granted` stands is not held any more: another application of the terminal's brought one, or IAM has ended it, which may have been for
+  /// another one: asked once more. `denied` if the key may not be had any more.
   Result<void> grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted);
   static std::unexpected<Error> token_ended(const Terminal& terminal);
   Result<Grant> grant(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked looked);
