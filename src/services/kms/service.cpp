@@ -173,15 +173,16 @@ Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, which, now); }));
-  for (const Destroyed& gone : destroyed) {
-    TRY(node.record({.action = "wk.expired",
-                     .outcome = audit::Outcome::success,
-                     .subject = gone.uid.text(),
-                     .object = gone.sid_wk.hex(),
-                     .reason = gone.reason(Ledger::why(which)),
-                     .request_id = ""}));
-  }
+  const auto owed_id = node.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const bool owes, store->transact([&](store::Transaction& transaction) -> Result<bool> {
+    ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, ledger.sweep(transaction, which, now));
+    std::vector<OwedRecord> owed;
+    owed.reserve(destroyed.size());
+    for (const Destroyed& gone : destroyed) owed.push_back(end_of(gone, "wk.expired", Ledger::why(which)));
+    TRY(owe_records(transaction, owed_id, owed, now));
+    return !owed.empty();
+  }));
+  if (owes) TRY(pay_records(node, *store, owed_id));
   // By itself: a row of these that was changed underneath keeps no key alive.
   TRY(store->transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(forget_applications(transaction, now));
@@ -195,6 +196,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return {};
   }));
+  TRY(application.forget_paid());
   return pay_records(node, *store, Owed::left_over);
 }
 

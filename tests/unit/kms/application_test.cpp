@@ -5,6 +5,7 @@
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/key_history.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kp/owed_records.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -447,6 +448,32 @@ TEST_P(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
     EXPECT_EQ(again.error().message, "KeyRequest: this application was made before (replay)");
     EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer, ok)), ErrorCode::conflict) << "destroyed is final";
   }
+}
+
+TEST_P(ApplicationTest, WhatAnAcknowledgementEndsIsOwedToTheRecordUntilItIsOnIt) {
+  const auto owed = [&] {
+    std::int64_t out = -1;
+    must(kms_.in_transaction([&](store::Transaction& transaction) {
+      return transaction.query("SELECT count(*) FROM owed_record", {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  };
+  const auto acknowledged = [&] {
+    const SidWk sid = kms_.session();
+    must(kms_.acknowledge(kms_.a(), sid, must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body));
+  };
+  acknowledged();
+  EXPECT_EQ(times("\"km-1.destroyed\"", kms_.state()), 1U);
+  EXPECT_EQ(owed(), 1) << "owed by the work that destroyed the key";
+  must(kms_.application().forget_paid());
+  EXPECT_EQ(owed(), 0);
+  Applicants::wait_a_millisecond();
+  acknowledged();  // of the same call: the first key is named by it
+  kms_.open();  // as after a kill: nobody knows that they are on record
+  must(pay_records(kms_.node(), kms_.store(), Owed::all));
+  EXPECT_EQ(owed(), 0);
+  EXPECT_EQ(times("\"km-1.destroyed\"", kms_.state()), 3U) << "rather twice than not at all";
+  EXPECT_EQ(times("\"wk.updated\"", kms_.state()), 2U);
 }
 
 TEST_P(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed) {

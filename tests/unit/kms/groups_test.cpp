@@ -402,6 +402,23 @@ TEST_F(GroupKeyTest, TheMembersLegIsTheGroupsKeyAndTheCarriersIsGone) {
   EXPECT_EQ(refusal(order(kms_.c(), which_, GroupOrder::join, {number(d_)})), ErrorCode::denied) << "a member here is not the owner there";
 }
 
+TEST_F(GroupKeyTest, TheEndOfTheCarrierIsOwedToTheRecordByTheWorkThatMadeIt) {
+  const auto run = [&](std::string_view sql) {
+    must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run(sql, {}));
+      return {};
+    }));
+  };
+  run("CREATE TRIGGER kept BEFORE DELETE ON owed_record BEGIN SELECT RAISE(ABORT, 'kept'); END");
+  EXPECT_FALSE(take(key_message())) << "what is owed cannot be taken out";
+  EXPECT_EQ(kms_.leg(carrier_, Role::callee).state, KeyState::destroyed);
+  std::string owed;
+  must(kms_.in_transaction([&](store::Transaction& transaction) {
+    return transaction.query("SELECT action, object FROM owed_record", {}, [&](const store::Row& row) { owed += row.text(0) + " " + row.text(1); });
+  }));
+  EXPECT_EQ(owed, "wk.carried " + carrier_.hex());
+}
+
 TEST_F(GroupKeyTest, WhatDoesNotFitTheAgreementOrTheAnnouncementIsRefused) {
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.kc_a.front() ^= 1; }))), ErrorCode::denied);
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.h_accept.front() ^= 1; }))), ErrorCode::denied);

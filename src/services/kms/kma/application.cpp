@@ -441,41 +441,40 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   const UnixMs now = node_.clock().now_ms();
   const std::string why = message.ok ? "" : "the terminal could not use the key";
   const std::string superseded = "a later key of its call is confirmed: " + message.sid_wk.hex();
-  std::vector<Destroyed> former;  // keys of the same call that this one takes the place of, and that were still here
-  std::optional<SidWk> before;    // the last of them, here or gone
-  ASSIGN_OR_RETURN(const Destroyed gone, store_.transact([&](store::Transaction& transaction) -> Result<Destroyed> {
+  const auto owed_id = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const std::vector<OwedRecord> owed, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<OwedRecord>> {
     ASSIGN_OR_RETURN(const auto leg, ledger_.find_delivery(transaction, message.sid_wk, terminal.uid, message.h_deliver));
     if (!leg) return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
-    if (!message.ok) return ledger_.destroy(transaction, message.sid_wk, leg->key.leg, {.by = terminal.uid.text(), .why = why, .at_ms = now});
-    ASSIGN_OR_RETURN(Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
-    TRY(confirm_charging_record(transaction, message.sid_wk, leg->key.leg, now));
-    ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
-    ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
-    return Result<Destroyed>(std::move(own));
+    std::vector<OwedRecord> out;
+    if (message.ok) {
+      ASSIGN_OR_RETURN(const Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
+      out.push_back(end_of(own, "km-1.destroyed", why));
+      TRY(confirm_charging_record(transaction, message.sid_wk, leg->key.leg, now));
+      // The last key of the same call that this one takes the place of, here or gone; and those that were still here.
+      ASSIGN_OR_RETURN(const std::optional<SidWk> before, ledger_.former(transaction, leg->key));
+      if (before) {
+        out.push_back({.action = "wk.updated", .subject = terminal.uid.text(), .object = message.sid_wk.hex(),
+                       .reason = "in a running call it takes the place of " + before->hex()});
+      }
+      ASSIGN_OR_RETURN(const std::vector<Destroyed> former,
+                       ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
+      for (const Destroyed& one : former) out.push_back(end_of(one, "wk.superseded", superseded));
+    } else {
+      ASSIGN_OR_RETURN(const Destroyed own, ledger_.destroy(transaction, message.sid_wk, leg->key.leg, {.by = terminal.uid.text(), .why = why, .at_ms = now}));
+      out.push_back(end_of(own, "km-1.destroyed", why));
+    }
+    TRY(owe_records(transaction, owed_id, out, now));
+    return Result<std::vector<OwedRecord>>(std::move(out));
   }));
   node::crash_point("kms.wk.destroyed");
-  TRY(node_.record({.action = "km-1.destroyed",
-                    .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure,
-                    .subject = terminal.uid.text(),
-                    .object = message.sid_wk.hex(),
-                    .reason = gone.reason(why),
-                    .request_id = http.request_id}));
-  if (before) {
-    TRY(node_.record({.action = "wk.updated",
-                      .outcome = audit::Outcome::success,
-                      .subject = terminal.uid.text(),
-                      .object = message.sid_wk.hex(),
-                      .reason = "in a running call it takes the place of " + before->hex(),
-                      .request_id = http.request_id}));
+  std::vector<audit::Event> events;
+  events.reserve(owed.size());
+  for (const OwedRecord& one : owed) {
+    events.push_back({.action = one.action, .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure, .subject = one.subject,
+                      .object = one.object, .reason = one.reason, .request_id = http.request_id});
   }
-  for (const Destroyed& one : former) {
-    TRY(node_.record({.action = "wk.superseded",
-                      .outcome = audit::Outcome::success,
-                      .subject = terminal.uid.text(),
-                      .object = one.sid_wk.hex(),
-                      .reason = one.reason(superseded),
-                      .request_id = http.request_id}));
-  }
+  TRY(node_.record(events));
+  paid_.add(owed_id);
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 

@@ -11,6 +11,7 @@
 #include "services/kms/kma/joint_delivery.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/known_terminals.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/v1.hpp"
 
@@ -31,6 +32,8 @@ class Application {
   Result<net::Response> apply_v1(const net::Request& request);
   /// km1_ack: the terminal has the key (or could not open it); the KMS destroys its copy.
   Result<net::Response> acknowledge(const net::Request& request);
+  /// From time to time: what acknowledgements owed to the record, and is on it, is forgotten.
+  Result<void> forget_paid() { return paid_.forget(store_); }
   /// For the health answer.
   void describe_health(wire::Json& body) { joint_.describe(body); }
 
@@ -135,6 +138,7 @@ class Application {
   const KmsSettings& settings_;
   KnownTerminals terminals_;
   JointDelivery joint_;
+  PaidRecords paid_;  // of acknowledgements
 };
 
 }  // namespace qanat::kms

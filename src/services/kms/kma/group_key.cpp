@@ -60,10 +60,11 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
   }
   TRY(check_domains(kmss.size(), limits));
   ASSIGN_OR_RETURN(const std::vector<Place> places, places_of(said, ElementName(from.name)));
-  ASSIGN_OR_RETURN(const Taken taken, store_.transact([&](store::Transaction& transaction) { return take(transaction, message, from, places); }));
+  const auto owed = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const Taken taken, store_.transact([&](store::Transaction& transaction) { return take(transaction, message, from, places, owed); }));
   node::crash_point("kms.group.taken");
   TRY(store_.settle());  // an older copy of the database would have a leaver in again
-  TRY(record_gone(taken.gone, http.request_id));
+  TRY(pay_records(node_, store_, owed, http.request_id));
   TRY(node_.record({.action = "km-2.group",
                     .outcome = audit::Outcome::success,
                     .subject = places.front().session.uid_a.text(),
@@ -77,7 +78,7 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
 }
 
 Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::Framed<wire::GroupKey>& message, const Identity& from,
-                                   const std::vector<Place>& places) {
+                                   const std::vector<Place>& places, const OwedId& owed) {
   const wire::GroupKey& said = message.message;
   const UnixMs now = node_.clock().now_ms();
   ASSIGN_OR_RETURN(Pending pending, awaited(transaction, node_.suite(), said, from, now));
@@ -100,13 +101,14 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
                 .answer = {},
                 .changed_ms = now};
   Taken out;
+  Gone gone;
   if (known) {
     if (known->owner_kms != next.owner_kms || known->owner_uid != next.owner_uid || known->owner != next.owner)
       return key_denied("group " + said.group.hex() + " is another's");
     if (known->epoch >= said.epoch)
       return fail(ErrorCode::conflict, "GroupKey: epoch " + std::to_string(known->epoch) + " of group " + said.group.hex() + " is known here already");
     TRY(put_epoch_in_force(transaction, *known, next));
-    ASSIGN_OR_RETURN(out.gone.retired, retire(transaction, *known, said.epoch));
+    ASSIGN_OR_RETURN(gone.retired, retire(transaction, *known, said.epoch));
   } else {
     TRY(add_group(transaction, next));
   }
@@ -132,7 +134,8 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
   }
   ASSIGN_OR_RETURN(Destroyed ended,
                    ledger_.destroy(transaction, said.sid_wk, wire::Role::callee, {.by = "kms", .why = std::string(carried_why), .at_ms = now}));
-  out.gone.carriers.push_back(std::move(ended));
+  gone.carriers.push_back(std::move(ended));
+  TRY(owe_gone(transaction, owed, gone));
   TRY(drop_pending(transaction, said.sid_wk));
   out.shares = std::move(pending.shares);
   return Result<Taken>(std::move(out));

@@ -225,19 +225,12 @@ Result<std::vector<Destroyed>> Groups::retire(store::Transaction& transaction, c
   return out;
 }
 
-Result<void> Groups::record_gone(const Gone& gone, const std::string& request_id) {
-  for (const Destroyed& one : gone.retired) TRY(record_end(one, "wk.superseded", "a later epoch of its group is in force", request_id));
-  for (const Destroyed& one : gone.carriers) TRY(record_end(one, "wk.carried", carried_why, request_id));
-  return {};
-}
-
-Result<void> Groups::record_end(const Destroyed& gone, std::string_view action, std::string_view why, const std::string& request_id) {
-  return node_.record({.action = action,
-                       .outcome = audit::Outcome::success,
-                       .subject = gone.uid.text(),
-                       .object = gone.sid_wk.hex(),
-                       .reason = gone.reason(why),
-                       .request_id = request_id});
+Result<void> Groups::owe_gone(store::Transaction& transaction, const OwedId& id, const Gone& gone) {
+  std::vector<OwedRecord> owed;
+  owed.reserve(gone.retired.size() + gone.carriers.size());
+  for (const Destroyed& one : gone.retired) owed.push_back(end_of(one, "wk.superseded", "a later epoch of its group is in force"));
+  for (const Destroyed& one : gone.carriers) owed.push_back(end_of(one, "wk.carried", carried_why));
+  return owe_records(transaction, id, owed, node_.clock().now_ms());
 }
 
 }  // namespace qanat::kms
