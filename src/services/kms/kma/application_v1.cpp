@@ -43,6 +43,10 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
   const Terminal& terminal = known->terminal;
   ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, *known));
+  // One that comes again costs as much as the first: what would tell them apart v1 does not have.
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return count_application(transaction, terminal.uid, settings_.policy.applications, node_.clock().now_ms());
+  }));
   ASSIGN_OR_RETURN(Looked looked, store_.read([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *known, std::move(looked)));
   node::StepTrace::Timer step11(trace_, 11);
