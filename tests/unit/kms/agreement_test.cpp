@@ -92,11 +92,13 @@ class KmsAgreementTest : public testing::Test {
                         .nonce = network_.rng().bytes(wire::nonce_size),
                         .ct_classical = made.ct_classical,
                         .ct_ml_kem = made.ct_ml_kem,
-                        .ok_bitmap = static_cast<std::uint8_t>(!offer.message.shares.empty() && far_holds_ ? 1 : 0),
+                        .ok_bitmap = static_cast<std::uint8_t>(far_holds_ ? (1U << offer.message.shares.size()) - 1 : 0),
                         .fps = own.fps};
     if (change_accept_) change_accept_(out);
     std::vector<const Secret*> used;
-    if (!offer.message.shares.empty() && out.ok_bitmap == 1) used.push_back(&quantum_key_);
+    for (std::size_t i = 0; i < offer.message.shares.size(); ++i) {
+      if ((out.ok_bitmap >> i & 1U) != 0) used.push_back(&quantum_key_);
+    }
     auto framed = must(wire::sign_message(suite, 1, out, by.signer, by.fps, network_.rng()));
     const Bytes th9 = wire::th9_of(suite, offer.octets, framed.octets);
     const wire::KmsKeys keys =
@@ -115,10 +117,14 @@ class KmsAgreementTest : public testing::Test {
   }
   Result<net::Response> quantum_keys() {
     if (!quantum_) return fail(ErrorCode::exhausted, "no quantum key");
-    const Bytes wrapped = must(crypto::SiteKey::read(site_key_)).wrap(concat({as_bytes("km-3"), share_.key_id.view()}), quantum_key_, network_.rng());
-    wire::Json key = wire::Json::object(
-        {{"path_id", share_.path_id.hex()}, {"key_id", share_.key_id.hex()}, {"key", wire::to_base64(wrapped)}, {"grade", "qkd"}, {"relays", 3}});
-    return node::json_response(wire::Json::object({{"keys", wire::Json::array({std::move(key)})}}));
+    wire::Json keys = wire::Json::array();
+    for (const wire::ShareRef& one : given_) {
+      const Bytes wrapped = must(crypto::SiteKey::read(site_key_)).wrap(concat({as_bytes("km-3"), one.key_id.view()}), quantum_key_, network_.rng());
+      const int relays = 2 + one.path_id.view().front();
+      keys.push(wire::Json::object(
+          {{"path_id", one.path_id.hex()}, {"key_id", one.key_id.hex()}, {"key", wire::to_base64(wrapped)}, {"grade", "qkd"}, {"relays", relays}}));
+    }
+    return node::json_response(wire::Json::object({{"keys", std::move(keys)}}));
   }
 
   // The caller's side: alice calls bob.
@@ -205,7 +211,9 @@ class KmsAgreementTest : public testing::Test {
     const auto accept = inside<wire::KmsAccept>(answer);
     const auto secrets = must(proposal.ephemeral.decapsulate(crypto::KemForm::to_ephemeral, accept.message.ct_classical, accept.message.ct_ml_kem));
     std::vector<const Secret*> used;
-    if (accept.message.ok_bitmap == 1) used.push_back(&quantum_key_);
+    for (std::size_t i = 0; i < proposal.offer.message.shares.size(); ++i) {
+      if ((accept.message.ok_bitmap >> i & 1U) != 0) used.push_back(&quantum_key_);
+    }
     const Bytes th9 = wire::th9_of(suite, proposal.offer.octets, accept.without_confirmation());
     const wire::KmsOffer& offer = proposal.offer.message;
     wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, wire::combine_shares(used), secrets.classical, secrets.ml_kem, offer.sid_wk, offer.sid_call);
@@ -220,6 +228,7 @@ class KmsAgreementTest : public testing::Test {
   test::TemporaryDirectory folder_;
   const std::filesystem::path site_key_ = write_site_key(folder_ / "");
   const wire::ShareRef share_{.path_id = PathId(Bytes(PathId::size, 1)), .key_id = KeyId(Bytes(KeyId::size, 2))};
+  std::vector<wire::ShareRef> given_{share_};  // what the QKM gives; each path has two relays more than its number
   const Secret quantum_key_ = Secret::copy_of(Bytes(wire::wk_size, 0x51));
   bool quantum_ = false;   // the QKM has the key
   bool far_holds_ = true;  // so has the other domain's
@@ -266,6 +275,49 @@ TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmat
   const Asked wanted = asked();
   EXPECT_EQ(refusal(call(wanted)), ErrorCode::denied) << "the other KMS does not take the confirmation";
   EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::generated);
+}
+
+TEST_F(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
+  const auto share = [](std::uint8_t path, std::uint8_t id) {
+    return wire::ShareRef{.path_id = PathId(Bytes(PathId::size, path)), .key_id = KeyId(Bytes(KeyId::size, id))};
+  };
+  struct Case {
+    std::vector<wire::ShareRef> offered;
+    std::uint8_t held;  // by KMS-B, of these
+    wire::Assurance assurance;
+    int n_paths;
+    int path_min;
+  };
+  const Case cases[] = {
+      {{share(1, 1), share(1, 2), share(1, 3)}, 0b111, wire::Assurance::one_qkd_path, 1, 3},
+      {{share(1, 1), share(1, 2), share(2, 3)}, 0b101, wire::Assurance::disjoint_qkd_paths, 2, 3},
+      {{share(1, 1), share(2, 2), share(3, 3)}, 0b110, wire::Assurance::disjoint_qkd_paths, 2, 4},
+      {{share(1, 1), share(2, 2), share(3, 3)}, 0b100, wire::Assurance::one_qkd_path, 1, 5},
+  };
+  quantum_ = true;
+  settings_.quantum_shares = 3;
+  open();
+  for (const Case& one : cases) {
+    const auto expect = [&](const std::optional<StoredKey>& leg) {
+      ASSERT_TRUE(leg);
+      EXPECT_EQ(leg->key.assurance, one.assurance);
+      EXPECT_EQ(int{leg->key.n_paths}, one.n_paths);
+      EXPECT_EQ(int{leg->key.path_min}, one.path_min);
+    };
+    given_ = one.offered;
+    change_accept_ = [&](wire::KmsAccept& m) { m.ok_bitmap = one.held; };
+    const Asked wanted = asked();
+    must(call(wanted));
+    expect(leg(wanted.sid_wk, Role::caller));
+
+    given_.clear();
+    for (std::size_t i = 0; i < one.offered.size(); ++i) {
+      if ((one.held >> i & 1U) != 0) given_.push_back(one.offered[i]);
+    }
+    const wire::SessionNotify with = announced();
+    must(offered(with, [&](wire::KmsOffer& m) { m.shares = one.offered; }));
+    expect(leg(with.sid_wk, Role::callee));
+  }
 }
 
 TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {

@@ -113,11 +113,13 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                          .ok_bitmap = 0,
                          .fps = own.fps};
   std::vector<const Secret*> used;
+  std::vector<std::size_t> used_places;
   for (std::size_t i = 0; i < offer.message.shares.size(); ++i) {
     for (std::size_t j = 0; j < shares.refs.size(); ++j) {
       if (shares.refs[j] != offer.message.shares[i]) continue;
       accept.ok_bitmap = static_cast<std::uint8_t>(accept.ok_bitmap | 1U << i);
       used.push_back(&shares.keys[j]);
+      used_places.push_back(j);
     }
   }
   ASSIGN_OR_RETURN(auto answer, wire::sign_message(suite, node_.settings().policy_epoch, accept, own.signer, own.fps, node_.rng()));
@@ -126,6 +128,7 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   const wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, k_q, made.ss_classical, made.ss_ml_kem, accept.sid_wk, offer.message.sid_call);
   wire::append_confirmation(answer, keys.kc_b);
 
+  const RestsOn strength = rests_on(shares, used_places);
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
   ASSIGN_OR_RETURN(const std::int64_t waiting, store_.look([](store::Transaction& transaction) { return count_pending(transaction); }));
   if (waiting >= pending_max) return fail(ErrorCode::exhausted, "too many agreements wait for confirmation");
@@ -144,9 +147,9 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                                      .sid_call = session.sid_call,
                                      .uid = callee->uid,
                                      .wk = keys.wk.duplicate(),
-                                     .assurance = shares.assurance(used.size()),
-                                     .n_paths = static_cast<std::uint8_t>(used.size()),
-                                     .path_min = used.empty() ? std::uint8_t{0} : shares.relays_min,
+                                     .assurance = strength.assurance,
+                                     .n_paths = strength.n_paths,
+                                     .path_min = strength.path_min,
                                      .th9 = th9,
                                      .peer_uid = session.uid_a,
                                      .peer_number = session.num_call,

@@ -122,8 +122,8 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
   node::crash_point("kms.wk.reserved");
   const WorkingKey& key = agreed.key;
-  step9.done(sid_wk.hex(), (key.n_paths > 0 ? std::to_string(key.n_paths) + " quantum key(s) relayed over " + std::to_string(key.path_min) +
-                                                  " trusted node(s), combined with ML-KEM and ECDH ("
+  step9.done(sid_wk.hex(), (key.n_paths > 0 ? "quantum keys over " + std::to_string(key.n_paths) + " path(s), relayed by " + std::to_string(key.path_min) +
+                                                  " trusted node(s) on the shortest, combined with ML-KEM and ECDH ("
                                             : std::string("no quantum key: agreed by ML-KEM and ECDH alone (")) +
                                describe(agreed.choice) + ")");
   shares_done(agreed.shares, Fate::used, request_id);
@@ -171,8 +171,11 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
   ASSIGN_OR_RETURN(const crypto::SharedSecrets secrets,
                    ephemeral.decapsulate(crypto::KemForm::to_ephemeral, accept.message.ct_classical, accept.message.ct_ml_kem));
   std::vector<const Secret*> used;
+  std::vector<std::size_t> used_places;
   for (std::size_t i = 0; i < shares.keys.size(); ++i) {
-    if ((accept.message.ok_bitmap >> i & 1U) != 0) used.push_back(&shares.keys[i]);
+    if ((accept.message.ok_bitmap >> i & 1U) == 0) continue;
+    used.push_back(&shares.keys[i]);
+    used_places.push_back(i);
   }
   const std::shared_ptr<const Terms> terms = policy_.terms();
   if (used.empty() && !terms->pqc_fallback) return fail(ErrorCode::exhausted, kms_b + " holds none of the quantum keys, and policy allows no fallback");
@@ -182,14 +185,15 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
   if (!equal_constant_time(keys.kc_b, accept.confirmation()))
     return fail(ErrorCode::denied, "KmsAccept: key confirmation does not hold: the two KMSs have different keys");
 
+  const RestsOn strength = rests_on(shares, used_places);
   WorkingKey key{.sid_wk = offer.sid_wk,
                  .leg = wire::Role::caller,
                  .sid_call = offer.sid_call,
                  .uid = caller.uid,
                  .wk = keys.wk.duplicate(),
-                 .assurance = shares.assurance(used.size()),
-                 .n_paths = static_cast<std::uint8_t>(used.size()),
-                 .path_min = used.empty() ? std::uint8_t{0} : shares.relays_min,
+                 .assurance = strength.assurance,
+                 .n_paths = strength.n_paths,
+                 .path_min = strength.path_min,
                  .th9 = th9,
                  .peer_uid = opened.uid_b,
                  .peer_number = asked.num_called,

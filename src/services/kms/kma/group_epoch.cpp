@@ -149,7 +149,7 @@ Result<void> Groups::agree(Making& making) {
   return {};
 }
 
-Result<Groups::RestsOn> Groups::strength(const Making& making) const {
+Result<RestsOn> Groups::strength(const Making& making) const {
   RestsOn out;
   const auto weakest = std::ranges::min_element(making.carriers, {}, [](const Agreement::Agreed& carrier) { return carrier.key.assurance; });
   if (weakest != making.carriers.end()) out = {.assurance = weakest->key.assurance, .n_paths = weakest->key.n_paths, .path_min = weakest->key.path_min};

@@ -30,12 +30,6 @@ class Groups {
 
  private:
   using Request = wire::Framed<wire::GroupRequest>;
-  /// What an epoch's key rests on.
-  struct RestsOn {
-    wire::Assurance assurance = wire::Assurance::local_rng;
-    std::uint8_t n_paths = 0;
-    std::uint8_t path_min = 0;
-  };
   /// What the order begins: the group as it is, with the number of the epoch that is begun, and who is to be in that.
   struct Plan {
     GroupRow before;
