@@ -64,7 +64,7 @@ class KmsAgreementTest : public testing::Test {
   /// `by` signs; the envelope has the certificates of `shown`.
   template <class M>
   Bytes enclosed(const M& message, const node::MessageSigner& by, const node::MessageSigner& shown) {
-    return node::enclose(shown, must(wire::sign_message(network_.suite(), 1, message, by.signer, by.fps, network_.rng())).octets);
+    return node::enclose(shown, must(wire::sign_message(network_.suite(), others_epoch_, message, by.signer, by.fps, network_.rng())).octets);
   }
   static net::Response qfc2(Bytes body) { return {.status = 200, .content_type = std::string(points::type_qfc2), .body = std::move(body)}; }
 
@@ -99,7 +99,7 @@ class KmsAgreementTest : public testing::Test {
     for (std::size_t i = 0; i < offer.message.shares.size(); ++i) {
       if ((out.ok_bitmap >> i & 1U) != 0) used.push_back(&quantum_key_);
     }
-    auto framed = must(wire::sign_message(suite, 1, out, by.signer, by.fps, network_.rng()));
+    auto framed = must(wire::sign_message(suite, accept_epoch_, out, by.signer, by.fps, network_.rng()));
     const Bytes th9 = wire::th9_of(suite, offer.octets, framed.octets);
     const wire::KmsKeys keys =
         wire::derive_kms_keys(suite, th9, wire::combine_shares(used), made.ss_classical, made.ss_ml_kem, offer.message.sid_wk, offer.message.sid_call);
@@ -191,7 +191,7 @@ class KmsAgreementTest : public testing::Test {
                          .fps = own.fps};
     if (change) change(offer);
     const node::MessageSigner& signer = by == nullptr ? own : *by;
-    auto framed = must(wire::sign_message(network_.suite(), 1, offer, signer.signer, signer.fps, network_.rng()));
+    auto framed = must(wire::sign_message(network_.suite(), others_epoch_, offer, signer.signer, signer.fps, network_.rng()));
     return {.offer = std::move(framed), .ephemeral = std::move(ephemeral)};
   }
   Result<net::Response> offered(const Proposed& proposal) {
@@ -221,7 +221,7 @@ class KmsAgreementTest : public testing::Test {
     return {.wk = std::move(keys.wk), .confirm = {.sid_wk = offer.sid_wk, .h_accept = accept.hash, .kc_a = keys.kc_a}};
   }
   Result<net::Response> confirmed(const wire::KmsConfirm& message, const Identity& from = agreement_far) {
-    return agreement_->confirm(test::request_from(from, must(wire::frame(network_.suite(), 1, message)).octets));
+    return agreement_->confirm(test::request_from(from, must(wire::frame(network_.suite(), others_epoch_, message)).octets));
   }
 
   test::TrustedNetwork network_;
@@ -234,6 +234,8 @@ class KmsAgreementTest : public testing::Test {
   bool far_holds_ = true;  // so has the other domain's
   bool far_refuses_ = false;
   bool spoils_confirmation_ = false;
+  std::uint32_t others_epoch_ = 1;  // the policy epoch of what the others send
+  std::uint32_t accept_epoch_ = 1;
   std::function<void(wire::SessionGrant&)> change_grant_;
   std::function<void(wire::KmsAccept&)> change_accept_;
   const node::MessageSigner* signs_grant_ = nullptr;
@@ -403,6 +405,28 @@ TEST_F(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
   const auto offer = offered(announced(), [&](wire::KmsOffer& m) { m.ts_ms = now - 20'000; });
   EXPECT_EQ(refusal(offer), ErrorCode::denied);
   EXPECT_TRUE(offer.error().message.contains("KmsOffer: is from before the database was restored")) << offer.error().message;
+}
+
+TEST_F(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
+  const auto expect_refusal = [](const auto& answer, std::string_view message) {
+    ASSERT_EQ(refusal(answer), ErrorCode::denied) << message;
+    EXPECT_TRUE(answer.error().message.contains(std::string(message) + ": policy epoch 2 is not in force")) << answer.error().message;
+  };
+  const wire::SessionNotify with = announced();
+  const wire::SessionNotify other = announced();
+  const Proposed proposal = proposed(with);
+  const Concluded far = concluded(proposal, must(offered(proposal)).body);
+  others_epoch_ = 2;
+  expect_refusal(notified(session()), "SessionNotify");
+  expect_refusal(offered(other), "KmsOffer");
+  expect_refusal(confirmed(far.confirm), "KmsConfirm");
+  expect_refusal(call(), "SessionGrant");
+  others_epoch_ = 1;
+  accept_epoch_ = 2;
+  expect_refusal(call(), "KmsAccept");
+  accept_epoch_ = 1;
+  EXPECT_TRUE(call());
+  EXPECT_TRUE(confirmed(far.confirm));
 }
 
 TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {

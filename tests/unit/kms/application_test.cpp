@@ -450,6 +450,18 @@ TEST_P(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
   }
 }
 
+TEST_P(ApplicationTest, AnAcknowledgementOfAnotherPolicyEpochEndsNothing) {
+  const SidWk sid = kms_.session();
+  const Bytes answer = must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body;
+  const crypto::Suite& suite = kms_.node().suite();
+  const wire::DeliverAck message{.sid_wk = sid, .uid = kms_.a().terminal.uid, .h_deliver = crypto::digest(suite.hash, answer), .ok = true};
+  const auto later = must(wire::sign_message(suite, 2, message, kms_.a().signer, kms_.a().fps, kms_.node().rng()));
+  const auto refused = kms_.application().acknowledge(kms_.request_of(kms_.a(), later.octets));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "DeliverAck: policy epoch 2 is not in force");
+  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::delivered);
+}
+
 TEST_P(ApplicationTest, WhatAnAcknowledgementEndsIsOwedToTheRecordUntilItIsOnIt) {
   const auto owed = [&] {
     std::int64_t out = -1;

@@ -351,7 +351,7 @@ class GroupKeyTest : public GroupsTest {
     }));
   }
   wire::Roster roster() { return {{.number = number(kms_.c()), .kms = ElementName("kms-a")}, {.number = owner_, .kms = ElementName("kms-b")}}; }
-  Bytes key_message(const std::function<void(wire::GroupKey&)>& change = {}) {
+  Bytes key_message(const std::function<void(wire::GroupKey&)>& change = {}, std::uint32_t policy_epoch = 1) {
     const crypto::Suite& suite = kms_.node().suite();
     wire::GroupKey message{.sid_wk = carrier_,
                            .h_accept = h_accept_,
@@ -366,7 +366,7 @@ class GroupKeyTest : public GroupsTest {
                            .path_min = 1,
                            .sealed = {}};
     if (change) change(message);
-    return must(wire::frame(suite, 1, must(wire::seal_group_key(suite, 1, std::move(message), carrier_wk_, wk_)))).octets;
+    return must(wire::frame(suite, policy_epoch, must(wire::seal_group_key(suite, policy_epoch, std::move(message), carrier_wk_, wk_)))).octets;
   }
   Result<net::Response> take(const Bytes& octets, const char* from = "qanat://b/kms/kms-b") {
     return groups().take_key(test::request_from(identity(from), octets));
@@ -431,6 +431,9 @@ TEST_F(GroupKeyTest, WhatDoesNotFitTheAgreementOrTheAnnouncementIsRefused) {
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.back().kms = ElementName("kms-b,+8613900000009"); }))), ErrorCode::denied);
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.front().kms = ElementName("kms-b"); }))), ErrorCode::denied)
       << "no member of this domain";
+  const auto of_another_epoch = take(key_message({}, 2));
+  EXPECT_EQ(refusal(of_another_epoch), ErrorCode::denied);
+  EXPECT_EQ(of_another_epoch.error().message, "GroupKey: policy epoch 2 is not in force");
   Bytes altered = key_message();
   altered.back() ^= 1;
   EXPECT_EQ(refusal(take(altered)), ErrorCode::denied) << "the seal";

@@ -2,6 +2,7 @@
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
 
@@ -22,6 +23,7 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, *request.peer.identity, request.deadline));
   ASSIGN_OR_RETURN(const auto notify, wire::parse<wire::SessionNotify>(envelope.message));
   TRY(wire::verify(notify, signer->verifier, signer->fps));
+  TRY(check_in_force(notify, node_));
   const wire::SessionNotify& session = notify.message;
   TRY(check_fresh(session.ts_ms, "SessionNotify"));
   if (session.kms_b.text() != node_.identity().name) return fail(ErrorCode::denied, "SessionNotify: is for KMS " + session.kms_b.text());
@@ -70,6 +72,7 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, kms_a, request.deadline));
   ASSIGN_OR_RETURN(const auto offer, wire::parse<wire::KmsOffer>(envelope.message));
   TRY(wire::verify(offer, signer->verifier, signer->fps));
+  TRY(check_in_force(offer, node_));
   TRY(check_fresh(offer.message.ts_ms, "KmsOffer"));
   ASSIGN_OR_RETURN(const Announced there, announced(offer.message.sid_wk));
   const wire::SessionFields& session = there.session;
@@ -166,6 +169,7 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
 
 Result<net::Response> Agreement::confirm(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto confirm, wire::parse<wire::KmsConfirm>(request.body));
+  TRY(check_in_force(confirm, node_));
   const SidWk& sid_wk = confirm.message.sid_wk;
   ASSIGN_OR_RETURN(const Pending pending, store_.transact([&](store::Transaction& transaction) -> Result<Pending> {
     ASSIGN_OR_RETURN(std::optional<Pending> found, find_pending(transaction, sid_wk));

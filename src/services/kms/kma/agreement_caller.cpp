@@ -2,6 +2,7 @@
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/in_force.hpp"
 
 namespace qanat::kms {
 
@@ -62,6 +63,7 @@ Result<Agreement::Opened> Agreement::granted(ByteView octets, const wire::Framed
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(cmsp).expected, deadline));
   ASSIGN_OR_RETURN(auto grant, wire::parse<wire::SessionGrant>(envelope.message));
   TRY(wire::verify(grant, signer->verifier, signer->fps));
+  TRY(check_in_force(grant, node_));
   wire::SessionGrant& said = grant.message;
   TRY(check_fresh(said.ts_ms, "SessionGrant"));
   if (said.sid_wk != open.sid_wk || said.sid_call != open.sid_call || said.num_call != open.num_call || said.num_called != open.num_called ||
@@ -164,6 +166,7 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(kms_b).expected, deadline));
   ASSIGN_OR_RETURN(const auto accept, wire::parse<wire::KmsAccept>(envelope.message));
   TRY(wire::verify(accept, signer->verifier, signer->fps));
+  TRY(check_in_force(accept, node_));
   const bool names_shares_not_offered = accept.message.ok_bitmap >> offer.shares.size() != 0;
   if (accept.message.sid_wk != offer.sid_wk || accept.message.h_offer != sent.hash || accept.message.fps != signer->fps || names_shares_not_offered) {
     return fail(ErrorCode::denied, "KmsAccept: does not answer the offer that was made");

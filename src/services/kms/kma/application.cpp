@@ -5,6 +5,7 @@
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
@@ -282,9 +283,7 @@ Result<void> Application::check_envelope(const Request& request, const KnownTerm
   const wire::KeyRequest& message = request.message;
   const Terminal& terminal = known.terminal;
   const auto denied = [](const std::string& why) { return fail(ErrorCode::denied, "KeyRequest: " + why); };
-  if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
-  if (request.header.policy_epoch != node_.settings().policy_epoch)
-    return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
+  TRY(check_in_force(request, node_));
   if (message.kms_id.text() != node_.identity().name) return denied("is for KMS " + message.kms_id.text());
   if (message.fps != known.fps) return denied("names other certificates than the terminal's");
   if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
@@ -434,6 +433,7 @@ Result<Application::Message> Application::deliver(const net::Request& http, cons
 
 Result<net::Response> Application::acknowledge(const net::Request& http) {
   ASSIGN_OR_RETURN(const auto ack, wire::parse<wire::DeliverAck>(http.body));
+  TRY(check_in_force(ack, node_));
   const wire::DeliverAck& message = ack.message;
   ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
   const Terminal& terminal = known->terminal;

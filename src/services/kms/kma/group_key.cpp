@@ -3,6 +3,7 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kma/groups.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/pending.hpp"
 
 namespace qanat::kms {
@@ -49,7 +50,7 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
   const wire::GroupKey& said = message.message;
   const Identity& from = *http.peer.identity;
   const GroupLimits& limits = settings_.policy.groups;
-  if (message.suite != &node_.suite()) return key_denied("suite " + std::string(message.suite->name) + " is not this network's");
+  TRY(check_in_force(message, node_));
   if (std::ssize(said.roster) > limits.members)
     return key_denied(std::to_string(said.roster.size()) + " members, policy allows " + std::to_string(limits.members));
   std::set<ElementName> kmss;

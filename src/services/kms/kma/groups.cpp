@@ -5,6 +5,7 @@
 #include "node/log.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/group_making.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/replay.hpp"
 
@@ -60,9 +61,7 @@ Result<Terminal> Groups::authenticate(const net::Request& http, const Request& r
                    store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, message.uid); }));
   if (!terminal || !terminal->confirmed) return denied("no terminal " + message.uid.text() + " is enrolled at " + node_.identity().name);
   if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) return denied("the connection is not that of terminal " + message.uid.text());
-  if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
-  if (request.header.policy_epoch != node_.settings().policy_epoch)
-    return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
+  TRY(check_in_force(request, node_));
   if (message.kms_id != own_name()) return denied("is for KMS " + message.kms_id.text());
   if (message.number != terminal->number) return denied(message.number.text() + " is not the number of " + message.uid.text());
   if (message.fps != wire::fingerprints(node_.suite(), terminal->classical, terminal->ml_dsa)) return denied("names other certificates than the terminal's");
