@@ -438,6 +438,7 @@ inline constexpr std::array migrations{
     store::Migration{18, kma_narrow_rows},
     store::Migration{19, kp_narrow_first},
     store::Migration{20, history_schema},
+    store::Migration{21, kma_confirmed_agreements},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

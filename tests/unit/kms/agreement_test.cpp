@@ -113,6 +113,10 @@ class KmsAgreementTest : public testing::Test {
   Result<net::Response> take_confirmation(const net::Request& request) {
     if (far_refuses_) return fail(ErrorCode::denied, "not here");
     confirmed_.push_back(must(wire::parse<wire::KmsConfirm>(request.body)).message);
+    if (answers_lost_ > 0) {
+      --answers_lost_;
+      return fail(ErrorCode::unavailable, "lost");
+    }
     return net::Response{.status = 204, .content_type = "", .body = {}};
   }
   Result<net::Response> quantum_keys() {
@@ -233,6 +237,7 @@ class KmsAgreementTest : public testing::Test {
   bool quantum_ = false;   // the QKM has the key
   bool far_holds_ = true;  // so has the other domain's
   bool far_refuses_ = false;
+  int answers_lost_ = 0;  // to confirmations that it takes
   bool spoils_confirmation_ = false;
   std::uint32_t others_epoch_ = 1;  // the policy epoch of what the others send
   std::uint32_t accept_epoch_ = 1;
@@ -277,6 +282,18 @@ TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmat
   const Asked wanted = asked();
   EXPECT_EQ(refusal(call(wanted)), ErrorCode::denied) << "the other KMS does not take the confirmation";
   EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::generated);
+}
+
+TEST_F(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
+  answers_lost_ = 1;
+  const Asked wanted = asked();
+  must(call(wanted));
+  EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::reserved);
+  ASSERT_EQ(confirmed_.size(), 2U);
+  EXPECT_EQ(confirmed_[0].kc_a, confirmed_[1].kc_a);
+  answers_lost_ = 2;
+  EXPECT_EQ(refusal(call()), ErrorCode::unavailable);
+  EXPECT_EQ(confirmed_.size(), 4U);
 }
 
 TEST_F(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
@@ -444,6 +461,32 @@ TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
   EXPECT_TRUE(offered(announced()));
 }
 
+TEST_F(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysIsRefused) {
+  const wire::SessionNotify with = announced();
+  const wire::SessionNotify unnamed = announced([](wire::SessionNotify& m) { m.uid_b = Uid(); });
+  run("UPDATE terminal SET confirmed = 0");
+  EXPECT_EQ(refusal(offered(with)), ErrorCode::not_found) << "it enrols anew";
+  run("UPDATE terminal SET confirmed = 1, uid = 'carol'");
+  const auto other = offered(with);
+  EXPECT_EQ(refusal(other), ErrorCode::denied);
+  EXPECT_EQ(other.error().message, "KmsOffer: +8613800000001 is not alice any more");
+  EXPECT_FALSE(leg(with.sid_wk, Role::callee));
+  EXPECT_TRUE(offered(unnamed)) << "CMSP did not say whose it is";
+  run("UPDATE terminal SET uid = 'alice'");
+  EXPECT_TRUE(offered(with));
+}
+
+TEST_F(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
+  const auto on_record = [this](std::string_view text) { return test::audited(network_.state_of(kms_id), text); };
+  must(offered(announced(), [](wire::KmsOffer& m) { m.shares.clear(); }));
+  EXPECT_FALSE(on_record("\"km-3.fetch\""));
+  quantum_ = true;
+  given_.clear();
+  must(offered(announced()));
+  EXPECT_TRUE(on_record("\"km-3.fetch\""));
+  EXPECT_TRUE(on_record("the QKM here has none of the 1 that the offer of kms-b names"));
+}
+
 TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   const wire::SessionNotify with = announced();
   const Proposed proposal = proposed(with);
@@ -460,7 +503,13 @@ TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   const StoredKey reserved = must(agreement_->wait_for_leg(with.sid_wk, test::soon()));
   EXPECT_EQ(reserved.state, KeyState::reserved);
   EXPECT_TRUE(equal_secret(reserved.key.wk, far.wk));
-  EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "an agreement is confirmed once";
+  EXPECT_TRUE(confirmed(far.confirm)) << "whose answer was lost may say so again";
+  wire::KmsConfirm other = far.confirm;
+  other.kc_a.front() ^= 1U;
+  EXPECT_EQ(refusal(confirmed(other)), ErrorCode::denied);
+  EXPECT_EQ(leg(with.sid_wk, Role::callee)->state, KeyState::reserved) << "an agreement is confirmed once";
+  run("UPDATE pending_agreement SET expires_ms = 1");
+  EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "and known for its time";
 }
 
 TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {

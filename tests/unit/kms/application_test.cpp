@@ -446,7 +446,9 @@ TEST_P(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
     const auto again = apply(kms_.a(), made);
     EXPECT_EQ(refusal(again), ErrorCode::conflict);
     EXPECT_EQ(again.error().message, "KeyRequest: this application was made before (replay)");
-    EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer, ok)), ErrorCode::conflict) << "destroyed is final";
+    EXPECT_TRUE(kms_.acknowledge(kms_.a(), sid, answer, ok)) << "whose answer was lost may say so again";
+    EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer, !ok)), ErrorCode::conflict) << "and nothing else: destroyed is final";
+    EXPECT_EQ(times("\"km-1.destroyed\"", kms_.state()), ok ? 1U : 2U) << "each once";
   }
 }
 
@@ -460,6 +462,15 @@ TEST_P(ApplicationTest, AnAcknowledgementOfAnotherPolicyEpochEndsNothing) {
   EXPECT_EQ(refusal(refused), ErrorCode::denied);
   EXPECT_EQ(refused.error().message, "DeliverAck: policy epoch 2 is not in force");
   EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::delivered);
+}
+
+TEST_P(ApplicationTest, AKeyThatAnotherHasEndedIsNotAcknowledged) {
+  const SidWk sid = kms_.session();
+  const Bytes answer = must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body;
+  must(kms_.in_transaction([&](store::Transaction& transaction) {
+    return kms_.ledger().destroy(transaction, sid, Role::caller, {.by = "kms", .why = "past its time", .at_ms = SystemClock().now_ms()});
+  }));
+  EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer)), ErrorCode::conflict);
 }
 
 TEST_P(ApplicationTest, WhatAnAcknowledgementEndsIsOwedToTheRecordUntilItIsOnIt) {

@@ -86,11 +86,16 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
     return fail(ErrorCode::denied, "KmsOffer: names another opening of the session than the one that was announced");
   node::StepTrace::Timer step9(trace_, 9);
   auto shares = fetch_shares(kms_a.domain, offer.message, request.deadline, request.request_id);
-  if (shares && shares->refs.empty()) shares = fail(ErrorCode::exhausted, "the offer of " + kms_a.name + " names none");
+  const std::size_t named = offer.message.shares.size();
+  if (shares && shares->refs.empty())
+    shares = fail(ErrorCode::exhausted, named == 0 ? "the offer of " + kms_a.name + " names none"
+                                                   : "the QKM here has none of the " + std::to_string(named) + " that the offer of " + kms_a.name + " names");
   if (!shares) {
+    if (named > 0) {  // else nothing was asked for
+      TRY(node_.record({.action = "km-3.fetch", .outcome = audit::outcome_of(shares.error().code), .subject = session.uid_a.text(),
+                        .object = offer.message.sid_wk.hex(), .reason = shares.error().message, .request_id = request.request_id}));
+    }
     // This domain's own policy counts, whatever the caller's domain allows itself.
-    TRY(node_.record({.action = "km-3.fetch", .outcome = audit::outcome_of(shares.error().code), .subject = session.uid_a.text(),
-                      .object = offer.message.sid_wk.hex(), .reason = shares.error().message, .request_id = request.request_id}));
     if (!policy_.terms()->pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
     node::log(node::LogLevel::warning, "session {}: agreeing by PQC alone: {}", offer.message.sid_wk.hex(), shares.error().message);
     shares = QuantumShares{};
@@ -143,7 +148,9 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(check_of_this_life(transaction, offer.message.ts_ms, "KmsOffer"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
-    if (!callee) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
+    if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
+    if (!session.uid_b.empty() && callee->uid != session.uid_b)
+      return fail(ErrorCode::denied, "KmsOffer: " + session.num_called.text() + " is not " + session.uid_b.text() + " any more");
     ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(*callee));
     TRY(ledger_.add(transaction, {.sid_wk = accept.sid_wk,
                                      .leg = wire::Role::callee,
@@ -171,7 +178,8 @@ Result<net::Response> Agreement::confirm(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto confirm, wire::parse<wire::KmsConfirm>(request.body));
   TRY(check_in_force(confirm, node_));
   const SidWk& sid_wk = confirm.message.sid_wk;
-  ASSIGN_OR_RETURN(const Pending pending, store_.transact([&](store::Transaction& transaction) -> Result<Pending> {
+  // Nothing if it is confirmed already: the answer to that was lost.
+  ASSIGN_OR_RETURN(const std::optional<Pending> pending, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Pending>> {
     ASSIGN_OR_RETURN(std::optional<Pending> found, find_pending(transaction, sid_wk));
     if (!found || found->expires_ms <= node_.clock().now_ms()) {
       return fail(ErrorCode::not_found, "KmsConfirm: no agreement on session " + sid_wk.hex() + " waits for it");
@@ -180,13 +188,15 @@ Result<net::Response> Agreement::confirm(const net::Request& request) {
         !equal_constant_time(found->h_kc_a, hash_of_confirmation(node_.suite(), confirm.message.kc_a))) {
       return fail(ErrorCode::denied, "KmsConfirm: key confirmation does not hold");
     }
+    if (found->confirmed) return std::optional<Pending>{};
     TRY(ledger_.advance(transaction, sid_wk, wire::Role::callee, KeyState::reserved));
-    TRY(drop_pending(transaction, sid_wk));
-    return *std::move(found);
+    TRY(confirm_pending(transaction, sid_wk));
+    return Result<std::optional<Pending>>(std::move(found));
   }));
+  if (!pending) return net::Response{.status = 204, .content_type = "", .body = {}};
   node::crash_point("kms.wk.callee_reserved");
   leg_changed(sid_wk);
-  shares_done(pending.shares, Fate::used, request.request_id);
+  shares_done(pending->shares, Fate::used, request.request_id);
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 

@@ -213,7 +213,11 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
 Result<void> Agreement::confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id) {
   const wire::KmsConfirm confirm{.sid_wk = agreed.key.sid_wk, .h_accept = agreed.h_accept, .kc_a = agreed.kc_a};
   ASSIGN_OR_RETURN(const auto confirmed, wire::frame(node_.suite(), node_.settings().policy_epoch, confirm));
-  TRY(node_.call(points::Endpoint::km2_confirm, agreed.key.peer_kms.text(), confirmed.octets, deadline, request_id));
+  const auto say = [&](Deadline until) { return node_.call(points::Endpoint::km2_confirm, agreed.key.peer_kms.text(), confirmed.octets, until, request_id); };
+  auto answer = say(deadline.sooner_of(deadline.remaining() / 2));
+  // It may have been taken, and its answer lost: once more is the same to the other KMS.
+  if (!answer && is_silence(answer.error().code)) answer = say(deadline);
+  if (!answer) return fail(std::move(answer).error());
   node::crash_point("kms.wk.peer_confirmed");
   return {};
 }

@@ -440,14 +440,19 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   TRY(wire::verify(ack, known->verifier, known->fps));
   const UnixMs now = node_.clock().now_ms();
   const std::string why = message.ok ? "" : "the terminal could not use the key";
+  const Ending ending{.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now};
   const std::string superseded = "a later key of its call is confirmed: " + message.sid_wk.hex();
   const auto owed_id = node_.rng().id<OwedId>();
   ASSIGN_OR_RETURN(const std::vector<OwedRecord> owed, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<OwedRecord>> {
     ASSIGN_OR_RETURN(const auto leg, ledger_.find_delivery(transaction, message.sid_wk, terminal.uid, message.h_deliver));
     if (!leg) return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
     std::vector<OwedRecord> out;
+    if (leg->state == KeyState::destroyed) {
+      ASSIGN_OR_RETURN(const bool so, ledger_.has_ended(transaction, leg->key, ending));
+      if (so) return out;  // the answer to it was lost
+    }
     if (message.ok) {
-      ASSIGN_OR_RETURN(const Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
+      ASSIGN_OR_RETURN(const Destroyed own, ledger_.confirmed(transaction, *leg, ending));
       out.push_back(end_of(own, "km-1.destroyed", why));
       TRY(confirm_charging_record(transaction, message.sid_wk, leg->key.leg, now));
       // The last key of the same call that this one takes the place of, here or gone; and those that were still here.
@@ -460,12 +465,13 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
                        ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
       for (const Destroyed& one : former) out.push_back(end_of(one, "wk.superseded", superseded));
     } else {
-      ASSIGN_OR_RETURN(const Destroyed own, ledger_.destroy(transaction, message.sid_wk, leg->key.leg, {.by = terminal.uid.text(), .why = why, .at_ms = now}));
+      ASSIGN_OR_RETURN(const Destroyed own, ledger_.destroy(transaction, message.sid_wk, leg->key.leg, ending));
       out.push_back(end_of(own, "km-1.destroyed", why));
     }
     TRY(owe_records(transaction, owed_id, out, now));
     return Result<std::vector<OwedRecord>>(std::move(out));
   }));
+  if (owed.empty()) return net::Response{.status = 204, .content_type = "", .body = {}};
   node::crash_point("kms.wk.destroyed");
   std::vector<audit::Event> events;
   events.reserve(owed.size());

@@ -130,6 +130,8 @@ Result<ElementName> Groups::announce(const Making& making, const Number& number)
 }
 
 Result<void> Groups::agree(Making& making) {
+  // Within its own domain the owner needs a grant like any caller there (application.cpp).
+  if (making.here.size() > 1) TRY(making.level_towards(node_.identity().domain));
   for (auto place = making.elsewhere.begin(); place != making.elsewhere.end();) {
     const Number& first = place->second.front();
     const Asked session = session_with(making, first, node_.rng().id<SidWk>());

@@ -19,7 +19,7 @@ wire::GroupEpoch epoch_of(const wire::GroupKey& said) { return {.group = said.gr
 /// The agreement that the message confirms, as KmsConfirm would.
 Result<Pending> awaited(store::Transaction& transaction, const crypto::Suite& suite, const wire::GroupKey& said, const Identity& from, UnixMs now) {
   ASSIGN_OR_RETURN(std::optional<Pending> found, find_pending(transaction, said.sid_wk));
-  if (!found || found->expires_ms <= now) return fail(ErrorCode::not_found, "GroupKey: no agreement on session " + said.sid_wk.hex() + " waits for it");
+  if (!found || found->confirmed || found->expires_ms <= now) return fail(ErrorCode::not_found, "GroupKey: no agreement on session " + said.sid_wk.hex() + " waits for it");
   if (found->kms_a != from || found->h_accept != said.h_accept || !equal_constant_time(found->h_kc_a, hash_of_confirmation(suite, said.kc_a)))
     return key_denied("key confirmation does not hold");
   return *std::move(found);

@@ -261,6 +261,13 @@ Result<Destroyed> Ledger::confirmed(store::Transaction& transaction, const Store
   return Destroyed{.sid_wk = key.sid_wk, .leg = key.leg, .uid = key.uid, .commitment = stored.commitment};
 }
 
+Result<bool> Ledger::has_ended(store::Transaction& transaction, const WorkingKey& key, const Ending& ending) {
+  bool out = false;
+  TRY(transaction.query("SELECT 1 FROM working_key WHERE sid_wk = ? AND leg = ? AND state = 'destroyed' AND ended_by = ? AND ended_why = ?",
+                        {key.sid_wk.view(), number(key.leg), std::string_view(ending.by), std::string_view(ending.why)}, [&](const store::Row&) { out = true; }));
+  return out;
+}
+
 Result<std::optional<SidWk>> Ledger::former(store::Transaction& transaction, const WorkingKey& key) {
   std::optional<SidWk> out;
   TRY(transaction.query("SELECT sid_wk FROM working_key WHERE sid_call = ? AND leg = ? AND uid = ? AND sid_wk <> ? AND expires_ms < ?"

@@ -108,6 +108,8 @@ class Ledger {
   Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
   /// A leg that find() gave is confirmed, and with that destroyed: one change of its row. `conflict` if it is in another state by now.
   Result<Destroyed> confirmed(store::Transaction& transaction, const StoredKey& stored, const Ending& ending);
+  /// The leg was ended so: by the same, for the same reason.
+  Result<bool> has_ended(store::Transaction& transaction, const WorkingKey& key, const Ending& ending);
   /// The last key of the same call, leg and subscriber that was delivered before this one was made, in whatever state it is now; nothing for the first one. What
   /// nobody got (an attempt that failed, the carrier of a group's key) does not count.
   Result<std::optional<SidWk>> former(store::Transaction& transaction, const WorkingKey& key);
