@@ -1,6 +1,8 @@
 // Steps 7 to 9 across domains at both KMSs: what counts of CMSP's word, of the other KMS's offer, answer and confirmation, and of the QKM's keys.
 #include "services/kms/kma/agreement.hpp"
 
+#include <thread>
+
 #include "kms_core.hpp"
 #include "person.hpp"
 #include "services/kms/kma/incarnation.hpp"
@@ -497,10 +499,10 @@ TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   EXPECT_EQ(generated->state, KeyState::generated);
   EXPECT_EQ(generated->key.assurance, wire::Assurance::pqc) << "the QKM here has none of the keys that were offered";
   EXPECT_EQ(generated->key.n_paths, 0);
-  const auto early = agreement_->wait_for_leg(with.sid_wk, Deadline::after(std::chrono::milliseconds(20)));
+  const auto early = agreement_->wait_for_leg(with.sid_wk, alice_, Deadline::after(std::chrono::milliseconds(20)));
   EXPECT_EQ(refusal(early), ErrorCode::deadline_exceeded) << "the caller's side has not said that it has the key";
   must(confirmed(far.confirm));
-  const StoredKey reserved = must(agreement_->wait_for_leg(with.sid_wk, test::soon()));
+  const StoredKey reserved = must(agreement_->wait_for_leg(with.sid_wk, alice_, test::soon()));
   EXPECT_EQ(reserved.state, KeyState::reserved);
   EXPECT_TRUE(equal_secret(reserved.key.wk, far.wk));
   EXPECT_TRUE(confirmed(far.confirm)) << "whose answer was lost may say so again";
@@ -510,6 +512,37 @@ TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   EXPECT_EQ(leg(with.sid_wk, Role::callee)->state, KeyState::reserved) << "an agreement is confirmed once";
   run("UPDATE pending_agreement SET expires_ms = 1");
   EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "and known for its time";
+}
+
+TEST_F(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes) {
+  const wire::SessionNotify with = announced();
+  const auto wait = [&](const SidWk& sid_wk, const Terminal& callee, std::chrono::milliseconds at_most) {
+    return refusal(agreement_->wait_for_leg(sid_wk, callee, Deadline::after(at_most)));
+  };
+  const auto stranger = [&](int which) {
+    Terminal out = alice_;
+    out.uid = Uid("stranger" + std::to_string(which));
+    return out;
+  };
+  const std::size_t unannounced = node_->settings().server.limits.worker_threads / 4;
+  ASSERT_GE(unannounced, 1U);
+  {
+    std::vector<std::jthread> waiting;
+    for (std::size_t i = 0; i < unannounced; ++i) {
+      waiting.emplace_back([&, who = stranger(static_cast<int>(i)), sid = network_.rng().id<SidWk>()] {
+        while (wait(sid, who, std::chrono::seconds(2)) == ErrorCode::exhausted) continue;  // a look below may have had its place
+      });
+    }
+    const Deadline all_wait = test::soon();
+    ErrorCode met{};
+    while (met != ErrorCode::exhausted && !all_wait.passed()) met = wait(network_.rng().id<SidWk>(), stranger(-1), std::chrono::milliseconds(1));
+    EXPECT_EQ(met, ErrorCode::exhausted);
+    Terminal other = alice_;
+    other.number = agreement_bob;
+    EXPECT_EQ(wait(with.sid_wk, other, std::chrono::milliseconds(1)), ErrorCode::exhausted) << "it is announced for another number";
+    EXPECT_EQ(wait(with.sid_wk, alice_, std::chrono::milliseconds(1)), ErrorCode::deadline_exceeded) << "there is a place for it";
+  }
+  EXPECT_EQ(wait(network_.rng().id<SidWk>(), stranger(-1), std::chrono::milliseconds(1)), ErrorCode::deadline_exceeded) << "places come back";
 }
 
 TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {

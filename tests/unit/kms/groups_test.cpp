@@ -287,6 +287,17 @@ TEST_F(GroupsTest, EachOrderAndEachMemberCountsAsAnApplicationOfTheOwner) {
   EXPECT_TRUE(open(kms_.c(), {number(kms_.a()), number(d_)})) << "another owner";
 }
 
+TEST_F(GroupsTest, AnOwnerWithoutAGrantForItsOwnDomainHasNoGroupThere) {
+  const wire::GroupEpoch fresh{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0};
+  kms_.iam_allows_ = false;
+  const auto refused = order(kms_.a(), fresh, GroupOrder::open, {number(kms_.c())});
+  ASSERT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("no keys with the domain a")) << refused.error().message;
+  EXPECT_TRUE(kms_.on_record("no keys with the domain a"));
+  kms_.iam_allows_ = true;
+  EXPECT_TRUE(order(kms_.a(), fresh, GroupOrder::open, {number(kms_.c())}));
+}
+
 TEST_F(GroupsTest, AnOpenThatFailedMayBeMadeAgain) {
   const wire::GroupEpoch fresh{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0};
   EXPECT_FALSE(order(kms_.a(), fresh, GroupOrder::open, {Number("+8613800000077")}));

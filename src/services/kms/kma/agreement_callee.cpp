@@ -209,17 +209,15 @@ Result<std::optional<StoredKey>> Agreement::agreed_leg(const SidWk& sid_wk) {
   return Result<std::optional<StoredKey>>(std::move(leg));
 }
 
-Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, Deadline deadline) {
+Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, const Terminal& callee, Deadline deadline) {
   // Whose key is there does not wait, and is not counted among those who do.
   ASSIGN_OR_RETURN(std::optional<StoredKey> there, agreed_leg(sid_wk));
   if (there) return Result<StoredKey>(*std::move(there));
-  if (++waiting_ > node_.settings().server.limits.worker_threads / 2) {
-    --waiting_;
-    return fail(ErrorCode::exhausted, "too many callees wait for their caller's key; apply again");
-  }
-  auto leg = wait_in_turn(sid_wk, deadline);
-  --waiting_;
-  return leg;
+  const auto called = announced(sid_wk);
+  const bool is_announced = called && called->session.num_called == callee.number;
+  ASSIGN_OR_RETURN(const WaitingPlaces::Place place,
+                   waiting_.take(callee.uid, is_announced ? WaitingPlaces::Session::announced : WaitingPlaces::Session::unannounced));
+  return wait_in_turn(sid_wk, deadline);
 }
 
 Result<StoredKey> Agreement::wait_in_turn(const SidWk& sid_wk, Deadline deadline) {

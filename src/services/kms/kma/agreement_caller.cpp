@@ -18,7 +18,8 @@ constexpr std::chrono::milliseconds cmsp_answer_min{500};   // … and not if CM
 Agreement::Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace,
                      Errands& errands, const KmsSettings& settings, crypto::SiteKey site_key)
     : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), policy_(settings),
-      directory_(node, store, senders, clock_window_ms()), site_key_(std::move(site_key)) {}
+      directory_(node, store, senders, clock_window_ms()), site_key_(std::move(site_key)),
+      waiting_(node.settings().server.limits.worker_threads) {}
 
 Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) const {
   const UnixMs now = node_.clock().now_ms();

@@ -338,7 +338,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   }
   const bool is_there = looked.leg && looked.leg->state != KeyState::generated;
   ASSIGN_OR_RETURN(StoredKey leg, is_there ? Result<StoredKey>(*std::move(looked.leg))
-                                           : agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
+                                           : agreement_.wait_for_leg(asked.sid_wk, terminal, http.deadline.sooner_of(settings_.callee_wait)));
   // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
   if (leg.key.uid != terminal.uid || leg.key.sid_call != asked.sid_call || leg.key.peer_number != asked.num_call) {
     return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + " is between others");
