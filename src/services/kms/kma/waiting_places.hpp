@@ -1,5 +1,5 @@
-// Callees that wait for their caller's key. Waiting takes a worker thread, and what is waited for needs one too: so half of them may wait at most, no subscriber
-// holds more than a few of these places, and half of the places are for sessions that CMSP has announced, which nobody can invent.
+// Callees that wait for their caller's key. Waiting takes a worker thread, and what is waited for needs one too: so half of them may wait at most, no
+// subscriber holds more than a few of these places, and half of the places are for sessions that CMSP has announced, which nobody can invent.
 #pragma once
 
 #include <map>
