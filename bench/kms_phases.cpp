@@ -191,7 +191,7 @@ class OnDatabase {
                                      .confirmed_ms = {}};
     return store_.transact([&](store::Transaction& transaction) -> Result<void> {
       TRY(kms::check_unchanged(transaction, one.terminal, one.digest));
-      TRY(kms::Access::is_held(transaction, key.uid));
+      TRY(kms::Access::is_held(transaction, key.uid, one.request.message.token_ref, now));
       TRY(kms::take_on(transaction, made(one, h_req, now), generous, now));
       TRY(how(transaction, kms::Delivery{.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
               kms::KeyUse{.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));

@@ -47,6 +47,7 @@ int order_keys(const std::string& op, const KeysOrder& order) {
       const std::string refused = one.has("refused") ? "  refused: " + shown_text(one, "refused") : "";
       fmt::print("  {}  {:<7} {:<16} {}{}\n", shown_text(one, "sid_wk"), shown_text(one, "leg"), shown_text(one, "uid"), shown_text(one, "state"), refused);
     }
+    if (answer.has("further")) fmt::print("  … and {} more\n", answer.integer("further").value_or(0));
     return {};
   });
 }

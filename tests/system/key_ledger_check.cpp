@@ -168,6 +168,20 @@ void expect_no_key_outlives_its_use(const app::Network& network, UnixMs stopped)
   }
 }
 
+void expect_ends_on_record(TestNetwork& network) {
+  static const std::set<std::string> ends{"km-1.destroyed", "wk.expired", "wk.ordered", "wk.superseded", "wk.carried"};
+  for (const std::string& kms : of_kind(network.network(), Kind::kms)) {
+    std::set<std::string> recorded;
+    for (const wire::Json& entry : network.audit(kms, "")) {
+      if (ends.contains(entry.text("action").value_or(""))) recorded.insert(entry.text("object").value_or("") + " of " + entry.text("subject").value_or(""));
+    }
+    read(network.network().state_of(kms) / "kms.db", kms::migrations, "SELECT sid_wk, uid FROM working_key WHERE state = 'destroyed'", [&](const store::Row& row) {
+      const std::string leg = to_hex(row.blob(0)) + " of " + row.text(1);
+      EXPECT_TRUE(recorded.contains(leg)) << kms << ": the end of working key " << leg << " is not on record";
+    });
+  }
+}
+
 void expect_links_to_agree(const app::Network& network) {
   std::map<std::string, std::map<std::string, LinkKeys>> stores;
   for (const std::string& qkm : of_kind(network, Kind::qkm)) stores[qkm] = link_keys_of(network, qkm);
@@ -186,6 +200,7 @@ void expect_keys_in_order(TestNetwork& network) {
   expect_whole_audit_chains(network);
   expect_each_key_used_once(network);
   expect_no_key_outlives_its_use(network.network(), stopped);
+  expect_ends_on_record(network);
   expect_links_to_agree(network.network());
   for (const std::string& element : key_holders(network.network())) {
     const auto running = network.running().start_element(element);

@@ -17,7 +17,6 @@ namespace qanat::kms {
 namespace {
 
 constexpr UnixMs charges_day_ms = 86'400'000;
-constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
 }  // namespace
 

@@ -149,7 +149,7 @@ TEST_P(AccessTest, WhatIamSaidBeforeItsWordIsNotKeptAfterIt) {
   must(token_for(none_));
   must(revoke("A", now() + minute_ms));
   const auto overtaken = level("b");
-  EXPECT_EQ(refusal(overtaken), ErrorCode::conflict);
+  EXPECT_EQ(refusal(overtaken), ErrorCode::unavailable);
   EXPECT_EQ(refusal(token_for(none_)), ErrorCode::denied);
   EXPECT_EQ(refusal(revoke("no/name", 1)), ErrorCode::invalid_argument);
   EXPECT_EQ(refusal(revoke("class:", 1)), ErrorCode::invalid_argument);

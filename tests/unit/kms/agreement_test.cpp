@@ -1,6 +1,8 @@
 // Steps 7 to 9 across domains at both KMSs: what counts of CMSP's word, of the other KMS's offer, answer and confirmation, and of the QKM's keys.
 #include "services/kms/kma/agreement.hpp"
 
+#include <thread>
+
 #include "kms_core.hpp"
 #include "person.hpp"
 #include "services/kms/kma/incarnation.hpp"
@@ -64,7 +66,7 @@ class KmsAgreementTest : public testing::Test {
   /// `by` signs; the envelope has the certificates of `shown`.
   template <class M>
   Bytes enclosed(const M& message, const node::MessageSigner& by, const node::MessageSigner& shown) {
-    return node::enclose(shown, must(wire::sign_message(network_.suite(), 1, message, by.signer, by.fps, network_.rng())).octets);
+    return node::enclose(shown, must(wire::sign_message(network_.suite(), others_epoch_, message, by.signer, by.fps, network_.rng())).octets);
   }
   static net::Response qfc2(Bytes body) { return {.status = 200, .content_type = std::string(points::type_qfc2), .body = std::move(body)}; }
 
@@ -92,12 +94,14 @@ class KmsAgreementTest : public testing::Test {
                         .nonce = network_.rng().bytes(wire::nonce_size),
                         .ct_classical = made.ct_classical,
                         .ct_ml_kem = made.ct_ml_kem,
-                        .ok_bitmap = static_cast<std::uint8_t>(!offer.message.shares.empty() && far_holds_ ? 1 : 0),
+                        .ok_bitmap = static_cast<std::uint8_t>(far_holds_ ? (1U << offer.message.shares.size()) - 1 : 0),
                         .fps = own.fps};
     if (change_accept_) change_accept_(out);
     std::vector<const Secret*> used;
-    if (!offer.message.shares.empty() && out.ok_bitmap == 1) used.push_back(&quantum_key_);
-    auto framed = must(wire::sign_message(suite, 1, out, by.signer, by.fps, network_.rng()));
+    for (std::size_t i = 0; i < offer.message.shares.size(); ++i) {
+      if ((out.ok_bitmap >> i & 1U) != 0) used.push_back(&quantum_key_);
+    }
+    auto framed = must(wire::sign_message(suite, accept_epoch_, out, by.signer, by.fps, network_.rng()));
     const Bytes th9 = wire::th9_of(suite, offer.octets, framed.octets);
     const wire::KmsKeys keys =
         wire::derive_kms_keys(suite, th9, wire::combine_shares(used), made.ss_classical, made.ss_ml_kem, offer.message.sid_wk, offer.message.sid_call);
@@ -112,14 +116,22 @@ class KmsAgreementTest : public testing::Test {
     if (far_refuses_) return fail(ErrorCode::denied, "not here");
     confirmed_.push_back(must(wire::parse<wire::KmsConfirm>(request.body)).message);
     if (on_confirmation_) on_confirmation_();
+    if (answers_lost_ > 0) {
+      --answers_lost_;
+      return fail(ErrorCode::unavailable, "lost");
+    }
     return net::Response{.status = 204, .content_type = "", .body = {}};
   }
   Result<net::Response> quantum_keys() {
     if (!quantum_) return fail(ErrorCode::exhausted, "no quantum key");
-    const Bytes wrapped = must(crypto::SiteKey::read(site_key_)).wrap(concat({as_bytes("km-3"), share_.key_id.view()}), quantum_key_, network_.rng());
-    wire::Json key = wire::Json::object(
-        {{"path_id", share_.path_id.hex()}, {"key_id", share_.key_id.hex()}, {"key", wire::to_base64(wrapped)}, {"grade", "qkd"}, {"relays", 3}});
-    return node::json_response(wire::Json::object({{"keys", wire::Json::array({std::move(key)})}}));
+    wire::Json keys = wire::Json::array();
+    for (const wire::ShareRef& one : given_) {
+      const Bytes wrapped = must(crypto::SiteKey::read(site_key_)).wrap(concat({as_bytes("km-3"), one.key_id.view()}), quantum_key_, network_.rng());
+      const int relays = 2 + one.path_id.view().front();
+      keys.push(wire::Json::object(
+          {{"path_id", one.path_id.hex()}, {"key_id", one.key_id.hex()}, {"key", wire::to_base64(wrapped)}, {"grade", "qkd"}, {"relays", relays}}));
+    }
+    return node::json_response(wire::Json::object({{"keys", std::move(keys)}}));
   }
 
   // The caller's side: alice calls bob.
@@ -186,7 +198,7 @@ class KmsAgreementTest : public testing::Test {
                          .fps = own.fps};
     if (change) change(offer);
     const node::MessageSigner& signer = by == nullptr ? own : *by;
-    auto framed = must(wire::sign_message(network_.suite(), 1, offer, signer.signer, signer.fps, network_.rng()));
+    auto framed = must(wire::sign_message(network_.suite(), others_epoch_, offer, signer.signer, signer.fps, network_.rng()));
     return {.offer = std::move(framed), .ephemeral = std::move(ephemeral)};
   }
   Result<net::Response> offered(const Proposed& proposal) {
@@ -206,7 +218,9 @@ class KmsAgreementTest : public testing::Test {
     const auto accept = inside<wire::KmsAccept>(answer);
     const auto secrets = must(proposal.ephemeral.decapsulate(crypto::KemForm::to_ephemeral, accept.message.ct_classical, accept.message.ct_ml_kem));
     std::vector<const Secret*> used;
-    if (accept.message.ok_bitmap == 1) used.push_back(&quantum_key_);
+    for (std::size_t i = 0; i < proposal.offer.message.shares.size(); ++i) {
+      if ((accept.message.ok_bitmap >> i & 1U) != 0) used.push_back(&quantum_key_);
+    }
     const Bytes th9 = wire::th9_of(suite, proposal.offer.octets, accept.without_confirmation());
     const wire::KmsOffer& offer = proposal.offer.message;
     wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, wire::combine_shares(used), secrets.classical, secrets.ml_kem, offer.sid_wk, offer.sid_call);
@@ -214,18 +228,22 @@ class KmsAgreementTest : public testing::Test {
     return {.wk = std::move(keys.wk), .confirm = {.sid_wk = offer.sid_wk, .h_accept = accept.hash, .kc_a = keys.kc_a}};
   }
   Result<net::Response> confirmed(const wire::KmsConfirm& message, const Identity& from = agreement_far) {
-    return agreement_->confirm(test::request_from(from, must(wire::frame(network_.suite(), 1, message)).octets));
+    return agreement_->confirm(test::request_from(from, must(wire::frame(network_.suite(), others_epoch_, message)).octets));
   }
 
   test::TrustedNetwork network_;
   test::TemporaryDirectory folder_;
   const std::filesystem::path site_key_ = write_site_key(folder_ / "");
   const wire::ShareRef share_{.path_id = PathId(Bytes(PathId::size, 1)), .key_id = KeyId(Bytes(KeyId::size, 2))};
+  std::vector<wire::ShareRef> given_{share_};  // what the QKM gives; each path has two relays more than its number
   const Secret quantum_key_ = Secret::copy_of(Bytes(wire::wk_size, 0x51));
   bool quantum_ = false;   // the QKM has the key
   bool far_holds_ = true;  // so has the other domain's
   bool far_refuses_ = false;
+  int answers_lost_ = 0;  // to confirmations that it takes
   bool spoils_confirmation_ = false;
+  std::uint32_t others_epoch_ = 1;  // the policy epoch of what the others send
+  std::uint32_t accept_epoch_ = 1;
   std::function<void(wire::SessionGrant&)> change_grant_;
   std::function<void(wire::KmsAccept&)> change_accept_;
   std::function<void()> on_confirmation_;
@@ -309,6 +327,61 @@ TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsN
   far_refuses_ = false;
   on_confirmation_ = [this] { run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL WHERE state = 'generated'"); };  // an operator's order
   EXPECT_EQ(fate_after(ErrorCode::conflict), "history, used") << "the other KMS has a key that is made of it";
+}
+
+TEST_F(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
+  answers_lost_ = 1;
+  const Asked wanted = asked();
+  must(call(wanted));
+  EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::reserved);
+  ASSERT_EQ(confirmed_.size(), 2U);
+  EXPECT_EQ(confirmed_[0].kc_a, confirmed_[1].kc_a);
+  answers_lost_ = 2;
+  EXPECT_EQ(refusal(call()), ErrorCode::unavailable);
+  EXPECT_EQ(confirmed_.size(), 4U);
+}
+
+TEST_F(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
+  const auto share = [](std::uint8_t path, std::uint8_t id) {
+    return wire::ShareRef{.path_id = PathId(Bytes(PathId::size, path)), .key_id = KeyId(Bytes(KeyId::size, id))};
+  };
+  struct Case {
+    std::vector<wire::ShareRef> offered;
+    std::uint8_t held;  // by KMS-B, of these
+    wire::Assurance assurance;
+    int n_paths;
+    int path_min;
+  };
+  const Case cases[] = {
+      {{share(1, 1), share(1, 2), share(1, 3)}, 0b111, wire::Assurance::one_qkd_path, 1, 3},
+      {{share(1, 1), share(1, 2), share(2, 3)}, 0b101, wire::Assurance::disjoint_qkd_paths, 2, 3},
+      {{share(1, 1), share(2, 2), share(3, 3)}, 0b110, wire::Assurance::disjoint_qkd_paths, 2, 4},
+      {{share(1, 1), share(2, 2), share(3, 3)}, 0b100, wire::Assurance::one_qkd_path, 1, 5},
+  };
+  quantum_ = true;
+  settings_.quantum_shares = 3;
+  open();
+  for (const Case& one : cases) {
+    const auto expect = [&](const std::optional<StoredKey>& leg) {
+      ASSERT_TRUE(leg);
+      EXPECT_EQ(leg->key.assurance, one.assurance);
+      EXPECT_EQ(int{leg->key.n_paths}, one.n_paths);
+      EXPECT_EQ(int{leg->key.path_min}, one.path_min);
+    };
+    given_ = one.offered;
+    change_accept_ = [&](wire::KmsAccept& m) { m.ok_bitmap = one.held; };
+    const Asked wanted = asked();
+    must(call(wanted));
+    expect(leg(wanted.sid_wk, Role::caller));
+
+    given_.clear();
+    for (std::size_t i = 0; i < one.offered.size(); ++i) {
+      if ((one.held >> i & 1U) != 0) given_.push_back(one.offered[i]);
+    }
+    const wire::SessionNotify with = announced();
+    must(offered(with, [&](wire::KmsOffer& m) { m.shares = one.offered; }));
+    expect(leg(with.sid_wk, Role::callee));
+  }
 }
 
 TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
@@ -396,6 +469,28 @@ TEST_F(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
   EXPECT_TRUE(offer.error().message.contains("KmsOffer: is from before the database was restored")) << offer.error().message;
 }
 
+TEST_F(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
+  const auto expect_refusal = [](const auto& answer, std::string_view message) {
+    ASSERT_EQ(refusal(answer), ErrorCode::denied) << message;
+    EXPECT_TRUE(answer.error().message.contains(std::string(message) + ": policy epoch 2 is not in force")) << answer.error().message;
+  };
+  const wire::SessionNotify with = announced();
+  const wire::SessionNotify other = announced();
+  const Proposed proposal = proposed(with);
+  const Concluded far = concluded(proposal, must(offered(proposal)).body);
+  others_epoch_ = 2;
+  expect_refusal(notified(session()), "SessionNotify");
+  expect_refusal(offered(other), "KmsOffer");
+  expect_refusal(confirmed(far.confirm), "KmsConfirm");
+  expect_refusal(call(), "SessionGrant");
+  others_epoch_ = 1;
+  accept_epoch_ = 2;
+  expect_refusal(call(), "KmsAccept");
+  accept_epoch_ = 1;
+  EXPECT_TRUE(call());
+  EXPECT_TRUE(confirmed(far.confirm));
+}
+
 TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
   EXPECT_EQ(refusal(offered(session())), ErrorCode::not_found) << "nobody announced it";
   EXPECT_EQ(refusal(offered(announced(), [this](wire::KmsOffer& m) { m.sid_call = network_.rng().id<SidCall>(); })), ErrorCode::denied);
@@ -411,6 +506,32 @@ TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
   EXPECT_TRUE(offered(announced()));
 }
 
+TEST_F(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysIsRefused) {
+  const wire::SessionNotify with = announced();
+  const wire::SessionNotify unnamed = announced([](wire::SessionNotify& m) { m.uid_b = Uid(); });
+  run("UPDATE terminal SET confirmed = 0");
+  EXPECT_EQ(refusal(offered(with)), ErrorCode::not_found) << "it enrols anew";
+  run("UPDATE terminal SET confirmed = 1, uid = 'carol'");
+  const auto other = offered(with);
+  EXPECT_EQ(refusal(other), ErrorCode::denied);
+  EXPECT_EQ(other.error().message, "KmsOffer: +8613800000001 is not alice any more");
+  EXPECT_FALSE(leg(with.sid_wk, Role::callee));
+  EXPECT_TRUE(offered(unnamed)) << "CMSP did not say whose it is";
+  run("UPDATE terminal SET uid = 'alice'");
+  EXPECT_TRUE(offered(with));
+}
+
+TEST_F(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
+  const auto on_record = [this](std::string_view text) { return test::audited(network_.state_of(kms_id), text); };
+  must(offered(announced(), [](wire::KmsOffer& m) { m.shares.clear(); }));
+  EXPECT_FALSE(on_record("\"km-3.fetch\""));
+  quantum_ = true;
+  given_.clear();
+  must(offered(announced()));
+  EXPECT_TRUE(on_record("\"km-3.fetch\""));
+  EXPECT_TRUE(on_record("the QKM here has none of the 1 that the offer of kms-b names"));
+}
+
 TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   const wire::SessionNotify with = announced();
   const Proposed proposal = proposed(with);
@@ -421,13 +542,50 @@ TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   EXPECT_EQ(generated->state, KeyState::generated);
   EXPECT_EQ(generated->key.assurance, wire::Assurance::pqc) << "the QKM here has none of the keys that were offered";
   EXPECT_EQ(generated->key.n_paths, 0);
-  const auto early = agreement_->wait_for_leg(with.sid_wk, Deadline::after(std::chrono::milliseconds(20)));
+  const auto early = agreement_->wait_for_leg(with.sid_wk, alice_, Deadline::after(std::chrono::milliseconds(20)));
   EXPECT_EQ(refusal(early), ErrorCode::deadline_exceeded) << "the caller's side has not said that it has the key";
   must(confirmed(far.confirm));
-  const StoredKey reserved = must(agreement_->wait_for_leg(with.sid_wk, test::soon()));
+  const StoredKey reserved = must(agreement_->wait_for_leg(with.sid_wk, alice_, test::soon()));
   EXPECT_EQ(reserved.state, KeyState::reserved);
   EXPECT_TRUE(equal_secret(reserved.key.wk, far.wk));
-  EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "an agreement is confirmed once";
+  EXPECT_TRUE(confirmed(far.confirm)) << "whose answer was lost may say so again";
+  wire::KmsConfirm other = far.confirm;
+  other.kc_a.front() ^= 1U;
+  EXPECT_EQ(refusal(confirmed(other)), ErrorCode::denied);
+  EXPECT_EQ(leg(with.sid_wk, Role::callee)->state, KeyState::reserved) << "an agreement is confirmed once";
+  run("UPDATE pending_agreement SET expires_ms = 1");
+  EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "and known for its time";
+}
+
+TEST_F(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes) {
+  const wire::SessionNotify with = announced();
+  const auto wait = [&](const SidWk& sid_wk, const Terminal& callee, std::chrono::milliseconds at_most) {
+    return refusal(agreement_->wait_for_leg(sid_wk, callee, Deadline::after(at_most)));
+  };
+  const auto stranger = [&](int which) {
+    Terminal out = alice_;
+    out.uid = Uid("stranger" + std::to_string(which));
+    return out;
+  };
+  const std::size_t unannounced = node_->settings().server.limits.worker_threads / 4;
+  ASSERT_GE(unannounced, 1U);
+  {
+    std::vector<std::jthread> waiting;
+    for (std::size_t i = 0; i < unannounced; ++i) {
+      waiting.emplace_back([&, who = stranger(static_cast<int>(i)), sid = network_.rng().id<SidWk>()] {
+        while (wait(sid, who, std::chrono::seconds(2)) == ErrorCode::exhausted) continue;  // a look below may have had its place
+      });
+    }
+    const Deadline all_wait = test::soon();
+    ErrorCode met{};
+    while (met != ErrorCode::exhausted && !all_wait.passed()) met = wait(network_.rng().id<SidWk>(), stranger(-1), std::chrono::milliseconds(1));
+    EXPECT_EQ(met, ErrorCode::exhausted);
+    Terminal other = alice_;
+    other.number = agreement_bob;
+    EXPECT_EQ(wait(with.sid_wk, other, std::chrono::milliseconds(1)), ErrorCode::exhausted) << "it is announced for another number";
+    EXPECT_EQ(wait(with.sid_wk, alice_, std::chrono::milliseconds(1)), ErrorCode::deadline_exceeded) << "there is a place for it";
+  }
+  EXPECT_EQ(wait(network_.rng().id<SidWk>(), stranger(-1), std::chrono::milliseconds(1)), ErrorCode::deadline_exceeded) << "places come back";
 }
 
 TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {

@@ -9,6 +9,7 @@
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/key_history.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "wire/injection.hpp"
 
 namespace qanat::kms {
@@ -448,7 +449,7 @@ TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAgainAndAgainGetsNothingAndIsN
   };
   const SidWk sid = kms_.session();
   const auto refused = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
-  ASSERT_EQ(refusal(refused), ErrorCode::conflict);
+  ASSERT_EQ(refusal(refused), ErrorCode::unavailable) << "which a terminal applies again after";
   EXPECT_EQ(refused.error().message, "the access token of A was ended while its application was under way; apply again");
   EXPECT_TRUE(kms_.on_record(refused.error().message));
   EXPECT_TRUE(ended);
@@ -458,6 +459,51 @@ TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAgainAndAgainGetsNothingAndIsN
   EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
   kms_.while_asked_ = {};
   EXPECT_TRUE(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))) << "with another token";
+}
+
+TEST_P(ApplicationTest, AKeyIsNotHandedOverUnderATokenThatIamEndedThoughTheTerminalHasAnother) {
+  const SidWk before = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), before, Role::caller)));
+  const auto first = kms_.make(kms_.c(), before, Role::callee);
+  const Bytes token = kms_.token_ref(kms_.c(), first, must(apply(kms_.c(), first)).body);
+  const SidWk sid = kms_.session();
+  const auto made = kms_.make(kms_.c(), sid, Role::callee, [&](wire::KeyRequest& message) { message.token_ref = token; });
+  WorkingKey key = kms_.leg(before, Role::callee).key;
+  key.sid_wk = sid;
+  key.wk = kms_.node().rng().secret(wire::wk_size);
+  key.assurance = wire::Assurance::pqc;
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(kms_.ledger().add(transaction, key));
+    return kms_.ledger().advance(transaction, sid, Role::callee, KeyState::reserved);
+  }));
+  bool done = false;
+  kms_.while_checked_ = [&] {
+    if (std::exchange(done, true)) return;
+    must(kms_.access().revoked(
+        test::json_request(identity("qanat://core/iam/iam"), wire::Json::object({{"subject", "C"}, {"epoch", 1}, {"at_ms", 0}}))));
+    // Another application of C's brings a token that reaches less far.
+    kms_.token_level_max_ = wire::Assurance::local_rng;
+    must(kms_.access().token_for(kms_.c().terminal, kms_.c().fps, Bytes(kms_.node().suite().digest), wire::Assurance::local_rng, test::soon(), "other"));
+  };
+  const auto refused = apply(kms_.c(), made);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "what the subscriber was granted has changed: the key rests on assurance 2");
+  EXPECT_TRUE(done);
+  EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::reserved) << "it has not left";
+  EXPECT_EQ(charges().size(), 2U);
+}
+
+TEST_P(ApplicationTest, ATokenThatAnotherApplicationBroughtMeanwhileKeepsNobodyFromItsKey) {
+  bool done = false;
+  kms_.while_asked_ = [&](points::Endpoint endpoint) {
+    if (endpoint != points::Endpoint::pm1_decide || std::exchange(done, true)) return;
+    must(kms_.access().token_for(kms_.a().terminal, kms_.a().fps, Bytes(kms_.node().suite().digest), wire::Assurance::local_rng, test::soon(), "other"));
+  };
+  const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  const Bytes answer = must(apply(kms_.a(), made)).body;
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(kms_.opened(kms_.a(), made, answer).token.empty()) << "its own is not held any more, and the other's is not its to give";
+  EXPECT_EQ(charges().size(), 1U);
 }
 
 TEST_P(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsks) {
@@ -479,8 +525,57 @@ TEST_P(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
     const auto again = apply(kms_.a(), made);
     EXPECT_EQ(refusal(again), ErrorCode::conflict);
     EXPECT_EQ(again.error().message, "KeyRequest: this application was made before (replay)");
-    EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer, ok)), ErrorCode::conflict) << "destroyed is final";
+    EXPECT_TRUE(kms_.acknowledge(kms_.a(), sid, answer, ok)) << "whose answer was lost may say so again";
+    EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer, !ok)), ErrorCode::conflict) << "and nothing else: destroyed is final";
+    EXPECT_EQ(times("\"km-1.destroyed\"", kms_.state()), ok ? 1U : 2U) << "each once";
   }
+}
+
+TEST_P(ApplicationTest, AnAcknowledgementOfAnotherPolicyEpochEndsNothing) {
+  const SidWk sid = kms_.session();
+  const Bytes answer = must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body;
+  const crypto::Suite& suite = kms_.node().suite();
+  const wire::DeliverAck message{.sid_wk = sid, .uid = kms_.a().terminal.uid, .h_deliver = crypto::digest(suite.hash, answer), .ok = true};
+  const auto later = must(wire::sign_message(suite, 2, message, kms_.a().signer, kms_.a().fps, kms_.node().rng()));
+  const auto refused = kms_.application().acknowledge(kms_.request_of(kms_.a(), later.octets));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "DeliverAck: policy epoch 2 is not in force");
+  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::delivered);
+}
+
+TEST_P(ApplicationTest, AKeyThatAnotherHasEndedIsNotAcknowledged) {
+  const SidWk sid = kms_.session();
+  const Bytes answer = must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body;
+  must(kms_.in_transaction([&](store::Transaction& transaction) {
+    return kms_.ledger().destroy(transaction, sid, Role::caller, {.by = "kms", .why = "past its time", .at_ms = SystemClock().now_ms()});
+  }));
+  EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer)), ErrorCode::conflict);
+}
+
+TEST_P(ApplicationTest, WhatAnAcknowledgementEndsIsOwedToTheRecordUntilItIsOnIt) {
+  const auto owed = [&] {
+    std::int64_t out = -1;
+    must(kms_.in_transaction([&](store::Transaction& transaction) {
+      return transaction.query("SELECT count(*) FROM owed_record", {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  };
+  const auto acknowledged = [&] {
+    const SidWk sid = kms_.session();
+    must(kms_.acknowledge(kms_.a(), sid, must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body));
+  };
+  acknowledged();
+  EXPECT_EQ(times("\"km-1.destroyed\"", kms_.state()), 1U);
+  EXPECT_EQ(owed(), 1) << "owed by the work that destroyed the key";
+  must(kms_.application().forget_paid());
+  EXPECT_EQ(owed(), 0);
+  Applicants::wait_a_millisecond();
+  acknowledged();  // of the same call: the first key is named by it
+  kms_.open();  // as after a kill: nobody knows that they are on record
+  must(pay_records(kms_.node(), kms_.store(), Owed::all));
+  EXPECT_EQ(owed(), 0);
+  EXPECT_EQ(times("\"km-1.destroyed\"", kms_.state()), 3U) << "rather twice than not at all";
+  EXPECT_EQ(times("\"wk.updated\"", kms_.state()), 2U);
 }
 
 TEST_P(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed) {

@@ -69,15 +69,20 @@ TEST_P(SharedTablesTest, PendingAgreementsEndByConfirmationOrTime) {
   const auto confirmed = rng_->id<SidWk>();
   const auto expired = rng_->id<SidWk>();
   const auto living = rng_->id<SidWk>();
+  const auto dropped = rng_->id<SidWk>();
+  must(add(dropped, pending()));
   must(add(confirmed, pending()));
   must(add(expired, pending(start_ms)));
   must(add(living, pending()));
-  EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return count_pending(transaction); })), 3);
+  EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return count_pending(transaction); })), 4);
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(drop_pending(transaction, confirmed));
+    TRY(confirm_pending(transaction, confirmed));
+    TRY(drop_pending(transaction, dropped));
     return drop_expired_pending(transaction, start_ms);
   }));
-  EXPECT_FALSE(find(confirmed) || find(expired));
+  EXPECT_FALSE(find(dropped) || find(expired));
+  EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return count_pending(transaction); })), 1) << "what is confirmed does not wait";
+  EXPECT_TRUE(find(confirmed)->confirmed) << "it is known until it expires";
   EXPECT_TRUE(find(living));
 }
 

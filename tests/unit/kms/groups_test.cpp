@@ -287,6 +287,17 @@ TEST_F(GroupsTest, EachOrderAndEachMemberCountsAsAnApplicationOfTheOwner) {
   EXPECT_TRUE(open(kms_.c(), {number(kms_.a()), number(d_)})) << "another owner";
 }
 
+TEST_F(GroupsTest, AnOwnerWithoutAGrantForItsOwnDomainHasNoGroupThere) {
+  const wire::GroupEpoch fresh{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0};
+  kms_.iam_allows_ = false;
+  const auto refused = order(kms_.a(), fresh, GroupOrder::open, {number(kms_.c())});
+  ASSERT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("no keys with the domain a")) << refused.error().message;
+  EXPECT_TRUE(kms_.on_record("no keys with the domain a"));
+  kms_.iam_allows_ = true;
+  EXPECT_TRUE(order(kms_.a(), fresh, GroupOrder::open, {number(kms_.c())}));
+}
+
 TEST_F(GroupsTest, AnOpenThatFailedMayBeMadeAgain) {
   const wire::GroupEpoch fresh{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0};
   EXPECT_FALSE(order(kms_.a(), fresh, GroupOrder::open, {Number("+8613800000077")}));
@@ -351,7 +362,7 @@ class GroupKeyTest : public GroupsTest {
     }));
   }
   wire::Roster roster() { return {{.number = number(kms_.c()), .kms = ElementName("kms-a")}, {.number = owner_, .kms = ElementName("kms-b")}}; }
-  Bytes key_message(const std::function<void(wire::GroupKey&)>& change = {}) {
+  Bytes key_message(const std::function<void(wire::GroupKey&)>& change = {}, std::uint32_t policy_epoch = 1) {
     const crypto::Suite& suite = kms_.node().suite();
     wire::GroupKey message{.sid_wk = carrier_,
                            .h_accept = h_accept_,
@@ -366,7 +377,7 @@ class GroupKeyTest : public GroupsTest {
                            .path_min = 1,
                            .sealed = {}};
     if (change) change(message);
-    return must(wire::frame(suite, 1, must(wire::seal_group_key(suite, 1, std::move(message), carrier_wk_, wk_)))).octets;
+    return must(wire::frame(suite, policy_epoch, must(wire::seal_group_key(suite, policy_epoch, std::move(message), carrier_wk_, wk_)))).octets;
   }
   Result<net::Response> take(const Bytes& octets, const char* from = "qanat://b/kms/kms-b") {
     return groups().take_key(test::request_from(identity(from), octets));
@@ -402,6 +413,23 @@ TEST_F(GroupKeyTest, TheMembersLegIsTheGroupsKeyAndTheCarriersIsGone) {
   EXPECT_EQ(refusal(order(kms_.c(), which_, GroupOrder::join, {number(d_)})), ErrorCode::denied) << "a member here is not the owner there";
 }
 
+TEST_F(GroupKeyTest, TheEndOfTheCarrierIsOwedToTheRecordByTheWorkThatMadeIt) {
+  const auto run = [&](std::string_view sql) {
+    must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run(sql, {}));
+      return {};
+    }));
+  };
+  run("CREATE TRIGGER kept BEFORE DELETE ON owed_record BEGIN SELECT RAISE(ABORT, 'kept'); END");
+  EXPECT_FALSE(take(key_message())) << "what is owed cannot be taken out";
+  EXPECT_EQ(kms_.leg(carrier_, Role::callee).state, KeyState::destroyed);
+  std::string owed;
+  must(kms_.in_transaction([&](store::Transaction& transaction) {
+    return transaction.query("SELECT action, object FROM owed_record", {}, [&](const store::Row& row) { owed += row.text(0) + " " + row.text(1); });
+  }));
+  EXPECT_EQ(owed, "wk.carried " + carrier_.hex());
+}
+
 TEST_F(GroupKeyTest, WhatDoesNotFitTheAgreementOrTheAnnouncementIsRefused) {
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.kc_a.front() ^= 1; }))), ErrorCode::denied);
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.h_accept.front() ^= 1; }))), ErrorCode::denied);
@@ -414,6 +442,9 @@ TEST_F(GroupKeyTest, WhatDoesNotFitTheAgreementOrTheAnnouncementIsRefused) {
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.back().kms = ElementName("kms-b,+8613900000009"); }))), ErrorCode::denied);
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.front().kms = ElementName("kms-b"); }))), ErrorCode::denied)
       << "no member of this domain";
+  const auto of_another_epoch = take(key_message({}, 2));
+  EXPECT_EQ(refusal(of_another_epoch), ErrorCode::denied);
+  EXPECT_EQ(of_another_epoch.error().message, "GroupKey: policy epoch 2 is not in force");
   Bytes altered = key_message();
   altered.back() ^= 1;
   EXPECT_EQ(refusal(take(altered)), ErrorCode::denied) << "the seal";

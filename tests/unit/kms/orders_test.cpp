@@ -1,7 +1,10 @@
 // An operator suspends, recovers and destroys working keys, and fetches the charges.
 #include "services/kms/kma/orders.hpp"
 
+#include <map>
+
 #include "applicants.hpp"
+#include "services/kms/kp/owed_records.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -64,6 +67,65 @@ TEST_P(OrdersTest, EverythingOfASubscriberIsDestroyedAndNothingOfItsPeers) {
   }
   EXPECT_TRUE(kms_.on_record("destroy on order: contract ended (commitment " + to_hex(commitment) + ") by qanat://core/operator/operator"));
   EXPECT_EQ(refusal(order(Json::object({{"op", "destroy"}, {"uid", "C"}, {"reason", "again"}}))), ErrorCode::not_found);
+}
+
+TEST_P(OrdersTest, AnOrderForASubscriberReachesAllOfItsLegsAndSaysHowManyItDoesNotList) {
+  constexpr std::int64_t further = 3;
+  WorkingKey key = kms_.leg(half_delivered(), Role::callee).key;
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    for (std::size_t i = 0; i + 1 < Ledger::living_at_once + further; ++i) {  // and the one of the call
+      key.sid_wk = kms_.session();
+      key.sid_call = kms_.node().rng().id<SidCall>();
+      TRY(kms_.ledger().add(transaction, key));
+      TRY(kms_.ledger().advance(transaction, key.sid_wk, key.leg, KeyState::reserved));
+    }
+    return {};
+  }));
+  const auto living = [&] {
+    std::map<std::string, std::int64_t> out;
+    must(kms_.in_transaction([&](store::Transaction& transaction) {
+      out.clear();
+      return transaction.query("SELECT state, count(*) FROM working_key WHERE uid = 'C' GROUP BY state", {},
+                               [&](const store::Row& row) { out[row.text(0)] = row.integer(1); });
+    }));
+    return out;
+  };
+  constexpr auto all = static_cast<std::int64_t>(Ledger::living_at_once) + further;
+  for (const auto& [op, state] : {std::pair("suspend", "suspended"), std::pair("destroy", "destroyed")}) {
+    const Json answer = test::json_of(order(Json::object({{"op", op}, {"uid", "C"}, {"reason", "contract ended"}})));
+    EXPECT_EQ(must(answer.array("keys")).size(), 1000U);
+    EXPECT_EQ(must(answer.integer("further")), further);
+    EXPECT_EQ(living(), (std::map<std::string, std::int64_t>{{state, all}}));
+  }
+}
+
+TEST(OrderedEnds, AreOwedToTheRecordByTheWorkThatMadeThem) {
+  Applicants kms;
+  const SidWk sid = kms.session();
+  kms.applying_ = &kms.a();
+  must(kms.apply(kms.a(), kms.make(kms.a(), sid, Role::caller)));
+  const auto run = [&](std::string_view sql) {
+    must(kms.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run(sql, {}));
+      return {};
+    }));
+  };
+  const auto owed = [&] {
+    std::int64_t out = 0;
+    must(kms.in_transaction([&](store::Transaction& transaction) {
+      return transaction.query("SELECT count(*) FROM owed_record", {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  };
+  run("CREATE TRIGGER kept BEFORE DELETE ON owed_record BEGIN SELECT RAISE(ABORT, 'kept'); END");
+  EXPECT_FALSE(kms.orders().keys(test::json_request(operator_id, Json::object({{"op", "destroy"}, {"sid_wk", sid.hex()}, {"reason", "lost terminal"}}))))
+      << "what is owed cannot be taken out";
+  EXPECT_EQ(kms.leg(sid, Role::callee).state, KeyState::destroyed);
+  EXPECT_EQ(owed(), 2) << "both legs' ends";
+  run("DROP TRIGGER kept");
+  must(pay_records(kms.node(), kms.store(), Owed::all));
+  EXPECT_EQ(owed(), 0);
+  EXPECT_TRUE(kms.on_record("\"wk.ordered\""));
 }
 
 TEST_P(OrdersTest, DestroyedKeysDeliveryIsNotGivenAgain) {

@@ -50,9 +50,9 @@ class QuantumPoolTest : public KpStoresFixture {
       Bytes path(PathId::size, static_cast<std::uint8_t>(paths > 1 ? i : 0));
       out.refs.push_back({.path_id = PathId(path), .key_id = network_.rng().id<KeyId>()});
       out.keys.push_back(network_.rng().secret(wire::wk_size));
+      out.relays.push_back(static_cast<std::uint8_t>(paths > 1 ? 3 + i : 3));
       at_qkm_[out.refs.back().key_id] = {domain, out.keys.back().duplicate()};
     }
-    out.relays_min = 3;
     out.quantum_grade = grade_;
     out.fetch_until_ms = fetch_within_ == 0 ? 0 : clock_.ms + fetch_within_;
     return Result<QuantumShares>(std::move(out));
@@ -106,8 +106,8 @@ TEST_P(QuantumPoolTest, GivesEachKeyOnceAndAsItCame) {
     const auto& [domain, key] = at_qkm_.at(shares.refs[0].key_id);
     EXPECT_EQ(domain, "b");
     EXPECT_TRUE(equal_secret(shares.keys[0], key));
-    EXPECT_EQ(shares.relays_min, 3);
-    EXPECT_EQ(shares.assurance(1), wire::Assurance::one_qkd_path);
+    EXPECT_EQ(shares.relays, (std::vector<std::uint8_t>{3}));
+    EXPECT_EQ(rests_on(shares, {0}).assurance, wire::Assurance::one_qkd_path);
   }
   EXPECT_EQ(test::refusal(take()), ErrorCode::exhausted);
   EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE sealed IS NOT NULL"), 0) << "their octets leave the database with them";
@@ -124,7 +124,7 @@ TEST_P(QuantumPoolTest, AKeyIsOfItsDomainAlone) {
 TEST_P(QuantumPoolTest, KeysThatTravelledWithoutASiteKeyStaySo) {
   grade_ = false;
   must(refill());
-  EXPECT_EQ(must(take()).assurance(1), wire::Assurance::pqc);
+  EXPECT_EQ(rests_on(must(take()), {0}).assurance, wire::Assurance::pqc);
 }
 
 TEST_P(QuantumPoolTest, ALotIsWhatOneWorkingKeyTakes) {
@@ -142,7 +142,8 @@ TEST_P(QuantumPoolTest, KeysOverSeparatePathsStayTogether) {
   must(refill());
   EXPECT_EQ(asked_, (std::vector<std::int64_t>{2, 2, 2, 2}));
   const QuantumShares shares = must(take());
-  EXPECT_EQ(shares.assurance(2), wire::Assurance::disjoint_qkd_paths);
+  EXPECT_EQ(rests_on(shares, {0, 1}).assurance, wire::Assurance::disjoint_qkd_paths);
+  EXPECT_EQ(shares.relays, (std::vector<std::uint8_t>{3, 4})) << "each of its own path";
 }
 
 TEST_P(QuantumPoolTest, ALotServesNoOtherChoiceThanTheOneThatItWasDrawnFor) {

@@ -47,18 +47,25 @@ Access::Access(node::Node& node, store::Store& store, node::SenderDirectory& sen
     : node_(node), store_(store), senders_(senders), ask_(std::move(ask)) {}
 
 Result<std::optional<Access::Granted>> Access::still_holds(store::Transaction& transaction, const Uid& uid, ByteView token_ref, wire::Assurance wanted) {
-  std::optional<Granted> out;
-  const UnixMs now = node_.clock().now_ms();
-  TRY(transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
-    const auto level_max = static_cast<wire::Assurance>(row.integer(2));
-    if (equal(row.blob(0), token_ref) && now < static_cast<UnixMs>(row.integer(1)) && level_max >= wanted) out = Granted{.token = {}, .level_max = level_max};
-  }));
-  return out;
+  ASSIGN_OR_RETURN(std::optional<Granted> out, held_now(transaction, uid, wanted, node_.clock().now_ms()));
+  if (out && !equal(out->digest, token_ref)) out.reset();
+  return Result<std::optional<Granted>>(std::move(out));
 }
 
-Result<bool> Access::is_held(store::Transaction& transaction, const Uid& uid) {
+Result<std::optional<Access::Granted>> Access::held_now(store::Transaction& transaction, const Uid& uid, wire::Assurance wanted, UnixMs now) {
+  std::optional<Granted> out;
+  TRY(transaction.query("SELECT digest, level_max FROM token WHERE uid = ? AND expires_ms > ?", {std::string_view(uid.text()), store::column(now)},
+                        [&](const store::Row& row) {
+                          const auto level_max = static_cast<wire::Assurance>(row.integer(1));
+                          if (level_max >= wanted) out = Granted{.token = {}, .level_max = level_max, .digest = row.blob(0)};
+                        }));
+  return Result<std::optional<Granted>>(std::move(out));
+}
+
+Result<bool> Access::is_held(store::Transaction& transaction, const Uid& uid, ByteView digest, UnixMs now) {
   bool held = false;
-  TRY(transaction.query("SELECT 1 FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row&) { held = true; }));
+  TRY(transaction.query("SELECT 1 FROM token WHERE uid = ? AND digest = ? AND expires_ms > ?", {std::string_view(uid.text()), digest, store::column(now)},
+                        [&](const store::Row&) { held = true; }));
   return held;
 }
 
@@ -80,7 +87,7 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
   ASSIGN_OR_RETURN(const auto token, wire::parse<wire::Token>(octets));
   TRY(wire::verify(token, issuer->verifier, issuer->fps));
   TRY(wire::check_token(token.message, fps, terminal.uid, ElementName(node_.identity().name), node_.clock().now_ms()));
-  const Bytes digest = crypto::digest(node_.suite().hash, octets);
+  Bytes digest = crypto::digest(node_.suite().hash, octets);
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     // IAM's word may have overtaken its token.
     ASSIGN_OR_RETURN(const UnixMs ended, ended_at(transaction, terminal.uid));
@@ -92,7 +99,7 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
     TRY(transaction.run("DELETE FROM peer_grant WHERE uid = ?", {std::string_view(terminal.uid.text())}));
     return {};
   }));
-  return Granted{.token = octets, .level_max = token.message.level_max};
+  return Granted{.token = octets, .level_max = token.message.level_max, .digest = std::move(digest)};
 }
 
 Result<std::optional<wire::Assurance>> Access::known_level(store::Transaction& transaction, const Uid& uid, const std::string& domain,
@@ -127,7 +134,7 @@ Result<wire::Assurance> Access::level_towards(const Terminal& terminal, const st
   ASSIGN_OR_RETURN(const std::int64_t decided, decision.integer("decided_ms", 0, INT64_MAX));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const UnixMs ended, ended_at(transaction, terminal.uid));
-    if (static_cast<UnixMs>(decided) <= ended) return fail(ErrorCode::conflict, "the grants of " + terminal.uid.text() + " have changed; apply again");
+    if (static_cast<UnixMs>(decided) <= ended) return fail(ErrorCode::unavailable, "the grants of " + terminal.uid.text() + " have changed; apply again");
     TRY(transaction.run("DELETE FROM peer_grant WHERE uid = ? AND domain = ?", {std::string_view(terminal.uid.text()), std::string_view(domain)}));
     TRY(transaction.run("INSERT INTO peer_grant (uid, domain, level_max, until_ms) VALUES (?, ?, ?, ?)",
                         {std::string_view(terminal.uid.text()), std::string_view(domain), level, until == 0 ? INT64_MAX : until}));

@@ -21,6 +21,7 @@ class Access {
   struct Granted {
     Bytes token;  // a new one to deliver; empty if the one that `token_ref` names still holds
     wire::Assurance level_max = wire::Assurance::local_rng;
+    Bytes digest;  // of the token that it stands under
   };
   /// denied if IAM refuses, or has ended the subject's epoch since it issued the token; unavailable if it cannot be asked. A token that is held but does not
   /// reach up to `wanted` is not the last word: IAM is asked for another.
@@ -41,11 +42,12 @@ class Access {
   Result<std::optional<Granted>> still_holds(store::Transaction& transaction, const Uid& uid, ByteView token_ref, wire::Assurance wanted);
   /// Nothing if level_towards() would ask IAM.
   Result<std::optional<wire::Assurance>> known_level(store::Transaction& transaction, const Uid& uid, const std::string& domain, wire::Assurance wanted);
-  /// False if the terminal holds no token: what it was granted under was ended meanwhile.
-  static Result<bool> is_held(store::Transaction& transaction, const Uid& uid);
+  /// False if the terminal does not hold this very token any more: what it was granted under was ended meanwhile, or another one has taken its place.
+  static Result<bool> is_held(store::Transaction& transaction, const Uid& uid, ByteView digest, UnixMs now);
+  /// By whichever token the terminal holds now, which another application may have brought; nothing if it holds none, or it does not reach up to `wanted`.
+  static Result<std::optional<Granted>> held_now(store::Transaction& transaction, const Uid& uid, wire::Assurance wanted, UnixMs now);
 
  private:
-
   node::Node& node_;
   store::Store& store_;
   node::SenderDirectory& senders_;

@@ -1,8 +1,6 @@
 // Steps 7–9 across domains: the session through CMSP, quantum keys from the QKM, and the agreement of the two KMSs on one working key.
 #pragma once
 
-#include <atomic>
-
 #include "crypto/site_key.hpp"
 #include "node/node.hpp"
 #include "node/senders.hpp"
@@ -14,6 +12,7 @@
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kma/policy_in_force.hpp"
 #include "services/kms/kma/quantum_shares.hpp"
+#include "services/kms/kma/waiting_places.hpp"
 #include "services/kms/kp/quantum_pool.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
@@ -89,9 +88,9 @@ class Agreement {
 
   /// Wakes who waits in wait_for_leg for this session, at whichever front end.
   void leg_changed(const SidWk& sid_wk);
-  /// Blocks until the callee's leg of the session has left `generated`; deadline_exceeded otherwise. Waiting takes a worker thread, and what is
-  /// waited for needs one too: at most half of them may wait, a further caller gets `exhausted` and applies again.
-  Result<StoredKey> wait_for_leg(const SidWk& sid_wk, Deadline deadline);
+  /// Blocks until the callee's leg of the session has left `generated`; deadline_exceeded otherwise. `callee` is who waits; `exhausted`, so that it applies again,
+  /// if there is no place to wait for it (waiting_places.hpp).
+  Result<StoredKey> wait_for_leg(const SidWk& sid_wk, const Terminal& callee, Deadline deadline);
 
   // Km-3 and the clock window, for the other agreement of two KMSs too (sae/supply.hpp).
   /// Over so many separate paths as the settings ask for, over one where that cannot be had.
@@ -165,7 +164,7 @@ class Agreement {
   crypto::SiteKey site_key_;
   QuantumPool* pool_ = nullptr;
   std::function<void()> pool_taken_;
-  std::atomic<std::size_t> waiting_ = 0;
+  WaitingPlaces waiting_;
 };
 
 }  // namespace qanat::kms

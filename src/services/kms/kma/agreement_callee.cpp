@@ -2,6 +2,7 @@
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
 
@@ -22,6 +23,7 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, *request.peer.identity, request.deadline));
   ASSIGN_OR_RETURN(const auto notify, wire::parse<wire::SessionNotify>(envelope.message));
   TRY(wire::verify(notify, signer->verifier, signer->fps));
+  TRY(check_in_force(notify, node_));
   const wire::SessionNotify& session = notify.message;
   TRY(check_fresh(session.ts_ms, "SessionNotify"));
   if (session.kms_b.text() != node_.identity().name) return fail(ErrorCode::denied, "SessionNotify: is for KMS " + session.kms_b.text());
@@ -70,6 +72,7 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, kms_a, request.deadline));
   ASSIGN_OR_RETURN(const auto offer, wire::parse<wire::KmsOffer>(envelope.message));
   TRY(wire::verify(offer, signer->verifier, signer->fps));
+  TRY(check_in_force(offer, node_));
   TRY(check_fresh(offer.message.ts_ms, "KmsOffer"));
   ASSIGN_OR_RETURN(const Announced there, announced(offer.message.sid_wk));
   const wire::SessionFields& session = there.session;
@@ -83,11 +86,16 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
     return fail(ErrorCode::denied, "KmsOffer: names another opening of the session than the one that was announced");
   node::StepTrace::Timer step9(trace_, 9);
   auto shares = fetch_shares(kms_a.domain, offer.message, request.deadline, request.request_id);
-  if (shares && shares->refs.empty()) shares = fail(ErrorCode::exhausted, "the offer of " + kms_a.name + " names none");
+  const std::size_t named = offer.message.shares.size();
+  if (shares && shares->refs.empty())
+    shares = fail(ErrorCode::exhausted, named == 0 ? "the offer of " + kms_a.name + " names none"
+                                                   : "the QKM here has none of the " + std::to_string(named) + " that the offer of " + kms_a.name + " names");
   if (!shares) {
+    if (named > 0) {  // else nothing was asked for
+      TRY(node_.record({.action = "km-3.fetch", .outcome = audit::outcome_of(shares.error().code), .subject = session.uid_a.text(),
+                        .object = offer.message.sid_wk.hex(), .reason = shares.error().message, .request_id = request.request_id}));
+    }
     // This domain's own policy counts, whatever the caller's domain allows itself.
-    TRY(node_.record({.action = "km-3.fetch", .outcome = audit::outcome_of(shares.error().code), .subject = session.uid_a.text(),
-                      .object = offer.message.sid_wk.hex(), .reason = shares.error().message, .request_id = request.request_id}));
     if (!policy_.terms()->pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
     node::log(node::LogLevel::warning, "session {}: agreeing by PQC alone: {}", offer.message.sid_wk.hex(), shares.error().message);
     shares = QuantumShares{};
@@ -113,11 +121,13 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                          .ok_bitmap = 0,
                          .fps = own.fps};
   std::vector<const Secret*> used;
+  std::vector<std::size_t> used_places;
   for (std::size_t i = 0; i < offer.message.shares.size(); ++i) {
     for (std::size_t j = 0; j < shares.refs.size(); ++j) {
       if (shares.refs[j] != offer.message.shares[i]) continue;
       accept.ok_bitmap = static_cast<std::uint8_t>(accept.ok_bitmap | 1U << i);
       used.push_back(&shares.keys[j]);
+      used_places.push_back(j);
     }
   }
   ASSIGN_OR_RETURN(auto answer, wire::sign_message(suite, node_.settings().policy_epoch, accept, own.signer, own.fps, node_.rng()));
@@ -126,6 +136,7 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   const wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, k_q, made.ss_classical, made.ss_ml_kem, accept.sid_wk, offer.message.sid_call);
   wire::append_confirmation(answer, keys.kc_b);
 
+  const RestsOn strength = rests_on(shares, used_places);
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
   ASSIGN_OR_RETURN(const std::int64_t waiting, store_.look([](store::Transaction& transaction) { return count_pending(transaction); }));
   if (waiting >= pending_max) return fail(ErrorCode::exhausted, "too many agreements wait for confirmation");
@@ -137,16 +148,18 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(check_of_this_life(transaction, offer.message.ts_ms, "KmsOffer"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
-    if (!callee) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
+    if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
+    if (!session.uid_b.empty() && callee->uid != session.uid_b)
+      return fail(ErrorCode::denied, "KmsOffer: " + session.num_called.text() + " is not " + session.uid_b.text() + " any more");
     ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(*callee));
     TRY(ledger_.add(transaction, {.sid_wk = accept.sid_wk,
                                      .leg = wire::Role::callee,
                                      .sid_call = session.sid_call,
                                      .uid = callee->uid,
                                      .wk = keys.wk.duplicate(),
-                                     .assurance = shares.assurance(used.size()),
-                                     .n_paths = static_cast<std::uint8_t>(used.size()),
-                                     .path_min = used.empty() ? std::uint8_t{0} : shares.relays_min,
+                                     .assurance = strength.assurance,
+                                     .n_paths = strength.n_paths,
+                                     .path_min = strength.path_min,
                                      .th9 = th9,
                                      .peer_uid = session.uid_a,
                                      .peer_number = session.num_call,
@@ -163,8 +176,10 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
 
 Result<net::Response> Agreement::confirm(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto confirm, wire::parse<wire::KmsConfirm>(request.body));
+  TRY(check_in_force(confirm, node_));
   const SidWk& sid_wk = confirm.message.sid_wk;
-  ASSIGN_OR_RETURN(const Pending pending, store_.transact([&](store::Transaction& transaction) -> Result<Pending> {
+  // Nothing if it is confirmed already: the answer to that was lost.
+  ASSIGN_OR_RETURN(const std::optional<Pending> pending, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Pending>> {
     ASSIGN_OR_RETURN(std::optional<Pending> found, find_pending(transaction, sid_wk));
     if (!found || found->expires_ms <= node_.clock().now_ms()) {
       return fail(ErrorCode::not_found, "KmsConfirm: no agreement on session " + sid_wk.hex() + " waits for it");
@@ -173,13 +188,15 @@ Result<net::Response> Agreement::confirm(const net::Request& request) {
         !equal_constant_time(found->h_kc_a, hash_of_confirmation(node_.suite(), confirm.message.kc_a))) {
       return fail(ErrorCode::denied, "KmsConfirm: key confirmation does not hold");
     }
+    if (found->confirmed) return std::optional<Pending>{};
     TRY(ledger_.advance(transaction, sid_wk, wire::Role::callee, KeyState::reserved));
-    TRY(drop_pending(transaction, sid_wk));
-    return *std::move(found);
+    TRY(confirm_pending(transaction, sid_wk));
+    return Result<std::optional<Pending>>(std::move(found));
   }));
+  if (!pending) return net::Response{.status = 204, .content_type = "", .body = {}};
   node::crash_point("kms.wk.callee_reserved");
   leg_changed(sid_wk);
-  shares_done(pending.shares, Fate::used, request.request_id);
+  shares_done(pending->shares, Fate::used, request.request_id);
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 
@@ -192,17 +209,15 @@ Result<std::optional<StoredKey>> Agreement::agreed_leg(const SidWk& sid_wk) {
   return Result<std::optional<StoredKey>>(std::move(leg));
 }
 
-Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, Deadline deadline) {
+Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, const Terminal& callee, Deadline deadline) {
   // Whose key is there does not wait, and is not counted among those who do.
   ASSIGN_OR_RETURN(std::optional<StoredKey> there, agreed_leg(sid_wk));
   if (there) return Result<StoredKey>(*std::move(there));
-  if (++waiting_ > node_.settings().server.limits.worker_threads / 2) {
-    --waiting_;
-    return fail(ErrorCode::exhausted, "too many callees wait for their caller's key; apply again");
-  }
-  auto leg = wait_in_turn(sid_wk, deadline);
-  --waiting_;
-  return leg;
+  const auto called = announced(sid_wk);
+  const bool is_announced = called && called->session.num_called == callee.number;
+  ASSIGN_OR_RETURN(const WaitingPlaces::Place place,
+                   waiting_.take(callee.uid, is_announced ? WaitingPlaces::Session::announced : WaitingPlaces::Session::unannounced));
+  return wait_in_turn(sid_wk, deadline);
 }
 
 Result<StoredKey> Agreement::wait_in_turn(const SidWk& sid_wk, Deadline deadline) {

@@ -2,6 +2,7 @@
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/in_force.hpp"
 
 namespace qanat::kms {
 
@@ -17,7 +18,8 @@ constexpr std::chrono::milliseconds cmsp_answer_min{500};   // … and not if CM
 Agreement::Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace,
                      Errands& errands, const KmsSettings& settings, crypto::SiteKey site_key)
     : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), policy_(settings),
-      directory_(node, store, senders, clock_window_ms()), site_key_(std::move(site_key)) {}
+      directory_(node, store, senders, clock_window_ms()), site_key_(std::move(site_key)),
+      waiting_(node.settings().server.limits.worker_threads) {}
 
 Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) const {
   const UnixMs now = node_.clock().now_ms();
@@ -62,6 +64,7 @@ Result<Agreement::Opened> Agreement::granted(ByteView octets, const wire::Framed
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(cmsp).expected, deadline));
   ASSIGN_OR_RETURN(auto grant, wire::parse<wire::SessionGrant>(envelope.message));
   TRY(wire::verify(grant, signer->verifier, signer->fps));
+  TRY(check_in_force(grant, node_));
   wire::SessionGrant& said = grant.message;
   TRY(check_fresh(said.ts_ms, "SessionGrant"));
   if (said.sid_wk != open.sid_wk || said.sid_call != open.sid_call || said.num_call != open.num_call || said.num_called != open.num_called ||
@@ -126,8 +129,8 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
   shares_done(agreed.shares, Fate::used, request_id);
   TRY(reserved);
   const WorkingKey& key = agreed.key;
-  step9.done(sid_wk.hex(), (key.n_paths > 0 ? std::to_string(key.n_paths) + " quantum key(s) relayed over " + std::to_string(key.path_min) +
-                                                  " trusted node(s), combined with ML-KEM and ECDH ("
+  step9.done(sid_wk.hex(), (key.n_paths > 0 ? "quantum keys over " + std::to_string(key.n_paths) + " path(s), relayed by " + std::to_string(key.path_min) +
+                                                  " trusted node(s) on the shortest, combined with ML-KEM and ECDH ("
                                             : std::string("no quantum key: agreed by ML-KEM and ECDH alone (")) +
                                describe(agreed.choice) + ")");
   return agreed.choice;
@@ -167,6 +170,7 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(kms_b).expected, deadline));
   ASSIGN_OR_RETURN(const auto accept, wire::parse<wire::KmsAccept>(envelope.message));
   TRY(wire::verify(accept, signer->verifier, signer->fps));
+  TRY(check_in_force(accept, node_));
   const bool names_shares_not_offered = accept.message.ok_bitmap >> offer.shares.size() != 0;
   if (accept.message.sid_wk != offer.sid_wk || accept.message.h_offer != sent.hash || accept.message.fps != signer->fps || names_shares_not_offered) {
     return fail(ErrorCode::denied, "KmsAccept: does not answer the offer that was made");
@@ -174,8 +178,11 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
   ASSIGN_OR_RETURN(const crypto::SharedSecrets secrets,
                    ephemeral.decapsulate(crypto::KemForm::to_ephemeral, accept.message.ct_classical, accept.message.ct_ml_kem));
   std::vector<const Secret*> used;
+  std::vector<std::size_t> used_places;
   for (std::size_t i = 0; i < shares.keys.size(); ++i) {
-    if ((accept.message.ok_bitmap >> i & 1U) != 0) used.push_back(&shares.keys[i]);
+    if ((accept.message.ok_bitmap >> i & 1U) == 0) continue;
+    used.push_back(&shares.keys[i]);
+    used_places.push_back(i);
   }
   const std::shared_ptr<const Terms> terms = policy_.terms();
   if (used.empty() && !terms->pqc_fallback) return fail(ErrorCode::exhausted, kms_b + " holds none of the quantum keys, and policy allows no fallback");
@@ -185,14 +192,15 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
   if (!equal_constant_time(keys.kc_b, accept.confirmation()))
     return fail(ErrorCode::denied, "KmsAccept: key confirmation does not hold: the two KMSs have different keys");
 
+  const RestsOn strength = rests_on(shares, used_places);
   WorkingKey key{.sid_wk = offer.sid_wk,
                  .leg = wire::Role::caller,
                  .sid_call = offer.sid_call,
                  .uid = caller.uid,
                  .wk = keys.wk.duplicate(),
-                 .assurance = shares.assurance(used.size()),
-                 .n_paths = static_cast<std::uint8_t>(used.size()),
-                 .path_min = used.empty() ? std::uint8_t{0} : shares.relays_min,
+                 .assurance = strength.assurance,
+                 .n_paths = strength.n_paths,
+                 .path_min = strength.path_min,
                  .th9 = th9,
                  .peer_uid = opened.uid_b,
                  .peer_number = asked.num_called,
@@ -209,7 +217,11 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
 Result<void> Agreement::confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id) {
   const wire::KmsConfirm confirm{.sid_wk = agreed.key.sid_wk, .h_accept = agreed.h_accept, .kc_a = agreed.kc_a};
   ASSIGN_OR_RETURN(const auto confirmed, wire::frame(node_.suite(), node_.settings().policy_epoch, confirm));
-  TRY(node_.call(points::Endpoint::km2_confirm, agreed.key.peer_kms.text(), confirmed.octets, deadline, request_id));
+  const auto say = [&](Deadline until) { return node_.call(points::Endpoint::km2_confirm, agreed.key.peer_kms.text(), confirmed.octets, until, request_id); };
+  auto answer = say(deadline.sooner_of(deadline.remaining() / 2));
+  // It may have been taken, and its answer lost: once more is the same to the other KMS.
+  if (!answer && is_silence(answer.error().code)) answer = say(deadline);
+  if (!answer) return fail(std::move(answer).error());
   node::crash_point("kms.wk.peer_confirmed");
   return {};
 }

@@ -1,6 +1,7 @@
 // Sessions by CMSP's directory, at both ends: where CMSP does not answer and policy allows it (design 10, "CMSP down"; own design, docs/protocol/qfc2.md).
 #include "node/crash_point.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/replay.hpp"
 
@@ -64,9 +65,7 @@ Result<wire::Framed<wire::DirectoryOpen>> Agreement::read_open(const net::Reques
   TRY(wire::verify(open, signer->verifier, signer->fps));
   const wire::DirectoryOpen& session = open.message;
   TRY(check_fresh(session.ts_ms, "DirectoryOpen"));
-  if (open.suite != &node_.suite()) return open_denied("of another suite than this network's");
-  if (open.header.policy_epoch != node_.settings().policy_epoch)
-    return open_denied("policy epoch " + std::to_string(open.header.policy_epoch) + " is not in force");
+  TRY(check_in_force(open, node_));
   if (session.kms_b.text() != node_.identity().name) return open_denied("is for KMS " + session.kms_b.text());
   // Another domain's KMS might bear the same name.
   const auto peer = node_.settings().peers.find(kms_a.name);

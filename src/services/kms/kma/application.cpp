@@ -5,6 +5,7 @@
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
@@ -13,7 +14,7 @@ using store::KeyState;
 
 namespace {
 
-constexpr int deliveries_tried = 2;  // IAM may end a token just now and grant another
+constexpr int deliveries_tried = 3;  // IAM may end a token just now and grant another, and so may the terminal's other applications
 
 /// Whom the table lets in here is an application or a device.
 Traffic traffic_from(const net::Request& http) {
@@ -91,17 +92,24 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
 }
 
 std::unexpected<Error> Application::token_ended(const Terminal& terminal) {
-  return fail(ErrorCode::conflict, "the access token of " + terminal.uid.text() + " was ended while its application was under way; apply again");
+  return fail(ErrorCode::unavailable, "the access token of " + terminal.uid.text() + " was ended while its application was under way; apply again");
 }
 
 Result<void> Application::grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted) {
   const WorkingKey& key = granted.leg.key;
-  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
+  // What another application brought counts as it is: were it replaced, that one would have to begin anew.
+  ASSIGN_OR_RETURN(std::optional<Access::Granted> held, store_.look([&](store::Transaction& transaction) {
+    return Access::held_now(transaction, terminal.uid, key.assurance, node_.clock().now_ms());
+  }));
+  if (!held) {
+    ASSIGN_OR_RETURN(held, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
+  }
   ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(key.peer_kms));
   ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
-  if (std::min(level, access.level_max) < key.assurance)
+  if (std::min(level, held->level_max) < key.assurance)
     return fail(ErrorCode::denied, "what the subscriber was granted has changed: the key rests on assurance " + std::to_string(static_cast<int>(key.assurance)));
-  granted.token = std::move(access.token);
+  granted.token = std::move(held->token);
+  granted.under = std::move(held->digest);
   return {};
 }
 
@@ -129,7 +137,11 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
                                        std::to_string(static_cast<int>(asked.min_assurance)));
   }
-  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .others = std::move(leg.others), .choice = std::move(leg.choice)});
+  return Result<Grant>(Grant{.token = std::move(access.token),
+                             .under = std::move(access.digest),
+                             .leg = std::move(leg.stored),
+                             .others = std::move(leg.others),
+                             .choice = std::move(leg.choice)});
 }
 
 Result<Handed> Application::hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Request* owed,
@@ -156,7 +168,7 @@ Result<Handed> Application::put(store::Transaction& transaction, const KnownTerm
   const Terminal& terminal = known.terminal;
   const WorkingKey& key = granted.leg.key;
   TRY(check_unchanged(transaction, terminal, known.digest));
-  ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
+  ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid, granted.under, use.now_ms));
   if (!held) return Handed::token_ended;
   if (owed != nullptr) {
     ASSIGN_OR_RETURN(const bool first, remember(transaction, *owed));
@@ -277,9 +289,7 @@ Result<void> Application::check_envelope(const Request& request, const KnownTerm
   const wire::KeyRequest& message = request.message;
   const Terminal& terminal = known.terminal;
   const auto denied = [](const std::string& why) { return fail(ErrorCode::denied, "KeyRequest: " + why); };
-  if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
-  if (request.header.policy_epoch != node_.settings().policy_epoch)
-    return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
+  TRY(check_in_force(request, node_));
   if (message.kms_id.text() != node_.identity().name) return denied("is for KMS " + message.kms_id.text());
   if (message.fps != known.fps) return denied("names other certificates than the terminal's");
   if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
@@ -334,7 +344,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   }
   const bool is_there = looked.leg && looked.leg->state != KeyState::generated;
   ASSIGN_OR_RETURN(StoredKey leg, is_there ? Result<StoredKey>(*std::move(looked.leg))
-                                           : agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
+                                           : agreement_.wait_for_leg(asked.sid_wk, terminal, http.deadline.sooner_of(settings_.callee_wait)));
   // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
   if (leg.key.uid != terminal.uid || leg.key.sid_call != asked.sid_call || leg.key.peer_number != asked.num_call) {
     return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + " is between others");
@@ -429,48 +439,54 @@ Result<Application::Message> Application::deliver(const net::Request& http, cons
 
 Result<net::Response> Application::acknowledge(const net::Request& http) {
   ASSIGN_OR_RETURN(const auto ack, wire::parse<wire::DeliverAck>(http.body));
+  TRY(check_in_force(ack, node_));
   const wire::DeliverAck& message = ack.message;
   ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
   const Terminal& terminal = known->terminal;
   TRY(wire::verify(ack, known->verifier, known->fps));
   const UnixMs now = node_.clock().now_ms();
   const std::string why = message.ok ? "" : "the terminal could not use the key";
+  const Ending ending{.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now};
   const std::string superseded = "a later key of its call is confirmed: " + message.sid_wk.hex();
-  std::vector<Destroyed> former;  // keys of the same call that this one takes the place of, and that were still here
-  std::optional<SidWk> before;    // the last of them, here or gone
-  ASSIGN_OR_RETURN(const Destroyed gone, store_.transact([&](store::Transaction& transaction) -> Result<Destroyed> {
+  const auto owed_id = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const std::vector<OwedRecord> owed, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<OwedRecord>> {
     ASSIGN_OR_RETURN(const auto leg, ledger_.find_delivery(transaction, message.sid_wk, terminal.uid, message.h_deliver));
     if (!leg) return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
-    if (!message.ok) return ledger_.destroy(transaction, message.sid_wk, leg->key.leg, {.by = terminal.uid.text(), .why = why, .at_ms = now});
-    ASSIGN_OR_RETURN(Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
-    TRY(confirm_charging_record(transaction, message.sid_wk, leg->key.leg, now));
-    ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
-    ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
-    return Result<Destroyed>(std::move(own));
+    std::vector<OwedRecord> out;
+    if (leg->state == KeyState::destroyed) {
+      ASSIGN_OR_RETURN(const bool so, ledger_.has_ended(transaction, leg->key, ending));
+      if (so) return out;  // the answer to it was lost
+    }
+    if (message.ok) {
+      ASSIGN_OR_RETURN(const Destroyed own, ledger_.confirmed(transaction, *leg, ending));
+      out.push_back(end_of(own, "km-1.destroyed", why));
+      TRY(confirm_charging_record(transaction, message.sid_wk, leg->key.leg, now));
+      // The last key of the same call that this one takes the place of, here or gone; and those that were still here.
+      ASSIGN_OR_RETURN(const std::optional<SidWk> before, ledger_.former(transaction, leg->key));
+      if (before) {
+        out.push_back({.action = "wk.updated", .subject = terminal.uid.text(), .object = message.sid_wk.hex(),
+                       .reason = "in a running call it takes the place of " + before->hex()});
+      }
+      ASSIGN_OR_RETURN(const std::vector<Destroyed> former,
+                       ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
+      for (const Destroyed& one : former) out.push_back(end_of(one, "wk.superseded", superseded));
+    } else {
+      ASSIGN_OR_RETURN(const Destroyed own, ledger_.destroy(transaction, message.sid_wk, leg->key.leg, ending));
+      out.push_back(end_of(own, "km-1.destroyed", why));
+    }
+    TRY(owe_records(transaction, owed_id, out, now));
+    return Result<std::vector<OwedRecord>>(std::move(out));
   }));
+  if (owed.empty()) return net::Response{.status = 204, .content_type = "", .body = {}};
   node::crash_point("kms.wk.destroyed");
-  TRY(node_.record({.action = "km-1.destroyed",
-                    .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure,
-                    .subject = terminal.uid.text(),
-                    .object = message.sid_wk.hex(),
-                    .reason = gone.reason(why),
-                    .request_id = http.request_id}));
-  if (before) {
-    TRY(node_.record({.action = "wk.updated",
-                      .outcome = audit::Outcome::success,
-                      .subject = terminal.uid.text(),
-                      .object = message.sid_wk.hex(),
-                      .reason = "in a running call it takes the place of " + before->hex(),
-                      .request_id = http.request_id}));
+  std::vector<audit::Event> events;
+  events.reserve(owed.size());
+  for (const OwedRecord& one : owed) {
+    events.push_back({.action = one.action, .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure, .subject = one.subject,
+                      .object = one.object, .reason = one.reason, .request_id = http.request_id});
   }
-  for (const Destroyed& one : former) {
-    TRY(node_.record({.action = "wk.superseded",
-                      .outcome = audit::Outcome::success,
-                      .subject = terminal.uid.text(),
-                      .object = one.sid_wk.hex(),
-                      .reason = one.reason(superseded),
-                      .request_id = http.request_id}));
-  }
+  TRY(node_.record(events));
+  paid_.add(owed_id);
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 

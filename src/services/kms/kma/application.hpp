@@ -11,6 +11,7 @@
 #include "services/kms/kma/joint_delivery.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/known_terminals.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/v1.hpp"
 
@@ -31,6 +32,8 @@ class Application {
   Result<net::Response> apply_v1(const net::Request& request);
   /// km1_ack: the terminal has the key (or could not open it); the KMS destroys its copy.
   Result<net::Response> acknowledge(const net::Request& request);
+  /// From time to time: what acknowledgements owed to the record, and is on it, is forgotten.
+  Result<void> forget_paid() { return paid_.forget(store_); }
   /// For the health answer.
   void describe_health(wire::Json& body) { joint_.describe(body); }
 
@@ -88,6 +91,7 @@ class Application {
   /// Steps 6 to 9: what an authenticated terminal gets.
   struct Grant {
     Bytes token;  // a new access token; empty if the one that it holds is good
+    Bytes under;  // digest of the token that all of this stands under
     StoredKey leg;
     std::optional<WorkingKey> others;  // the callee's leg of a session within the domain: neither is in the ledger before this one is handed over
     std::string choice;                // what the key was made of, and why; empty on the callee's side, where the caller's chose
@@ -97,7 +101,8 @@ class Application {
     std::optional<WorkingKey> others;
     std::string choice;
   };
-  /// IAM has ended the token under which `granted` stands, which may have been for another one: asked once more. `denied` if the key may not be had any more.
+  /// The token under which `granted` stands is not held any more: another application of the terminal's brought one, or IAM has ended it, which may have been for
+  /// another one: asked once more. `denied` if the key may not be had any more.
   Result<void> grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted);
   static std::unexpected<Error> token_ended(const Terminal& terminal);
   Result<Grant> grant(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked looked);
@@ -133,6 +138,7 @@ class Application {
   const KmsSettings& settings_;
   KnownTerminals terminals_;
   JointDelivery joint_;
+  PaidRecords paid_;  // of acknowledgements
 };
 
 }  // namespace qanat::kms

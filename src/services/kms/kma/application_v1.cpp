@@ -43,6 +43,10 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
   const Terminal& terminal = known->terminal;
   ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, *known));
+  // One that comes again costs as much as the first: what would tell them apart v1 does not have.
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return count_application(transaction, terminal.uid, settings_.policy.applications, node_.clock().now_ms());
+  }));
   ASSIGN_OR_RETURN(Looked looked, store_.read([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *known, std::move(looked)));
   node::StepTrace::Timer step11(trace_, 11);
@@ -51,10 +55,13 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   const KeyUse use = use_by(terminal, asked.traffic);
   constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
   std::optional<Destroyed> gone;
+  const auto owed_id = node_.rng().id<OwedId>();
   ASSIGN_OR_RETURN(const Handed handed, store_.transact([&](store::Transaction& transaction) -> Result<Handed> {
     ASSIGN_OR_RETURN(const Handed put_there, put(transaction, *known, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, use, nullptr));
     if (put_there != Handed::over) return put_there;
     ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
+    const OwedRecord owed = end_of(*gone, "km-1.destroyed", why);
+    TRY(owe_records(transaction, owed_id, {&owed, 1}, use.now_ms));
     return Handed::over;
   }));
   if (handed == Handed::token_ended) return token_ended(terminal);
@@ -62,6 +69,7 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   const std::string reason = reason_of(granted);
   TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = asked.sid_wk.hex(),
                     .reason = reason + (reason.empty() ? "" : "; ") + gone->reason(why), .request_id = http.request_id}));
+  paid_.add(owed_id);  // the record of the delivery says so, too
   node::crash_point("kms.wk.delivered");
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};

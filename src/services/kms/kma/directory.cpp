@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/crash_point.hpp"
+#include "services/kms/kma/in_force.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -82,9 +83,7 @@ Result<wire::Framed<wire::Directory>> Directory::open(ByteView octets, const std
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(cmsp).expected, deadline));
   ASSIGN_OR_RETURN(auto head, wire::parse<wire::Directory>(envelope.message));
   TRY(wire::verify(head, signer->verifier, signer->fps));
-  if (head.suite != &node_.suite()) return fail(ErrorCode::denied, "Directory: of another suite than this network's");
-  if (head.header.policy_epoch != node_.settings().policy_epoch)
-    return fail(ErrorCode::denied, "Directory: policy epoch " + std::to_string(head.header.policy_epoch) + " is not in force");
+  TRY(check_in_force(head, node_));
   if (head.message.fps != signer->fps) return fail(ErrorCode::denied, "Directory: names other certificates than its signer's");
   return Result<wire::Framed<wire::Directory>>(std::move(head));
 }

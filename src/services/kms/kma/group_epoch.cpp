@@ -62,11 +62,12 @@ Result<net::Response> Groups::make_epoch(Making& making, const node::MessageSign
     next.h_req = making.request.hash;
     next.changed_ms = node_.clock().now_ms();
     ASSIGN_OR_RETURN(next.answer, state_of(making.request, next, making.owner, std::move(left_out), own));
-    ASSIGN_OR_RETURN(const Gone gone, put_in_force(making, next, rests_on, wk));
+    const auto owed = node_.rng().id<OwedId>();
+    TRY(put_in_force(making, next, rests_on, wk, owed));
     node::crash_point("kms.group.in_force");
     TRY(store_.settle());  // an older copy of the database would have the leaver in again
     for (const Terminal& member : making.here) agreement_.leg_changed(wire::group_sid_wk(node_.suite(), making.which, member.number));
-    TRY(record_epoch(making, next, rests_on, gone));
+    TRY(record_epoch(making, next, rests_on, owed));
     return std::move(next.answer);
   }();
   if (!made) {
@@ -129,6 +130,8 @@ Result<ElementName> Groups::announce(const Making& making, const Number& number)
 }
 
 Result<void> Groups::agree(Making& making) {
+  // Within its own domain the owner needs a grant like any caller there (application.cpp).
+  if (making.here.size() > 1) TRY(making.level_towards(node_.identity().domain));
   for (auto place = making.elsewhere.begin(); place != making.elsewhere.end();) {
     const Number& first = place->second.front();
     const Asked session = session_with(making, first, node_.rng().id<SidWk>());
@@ -148,7 +151,7 @@ Result<void> Groups::agree(Making& making) {
   return {};
 }
 
-Result<Groups::RestsOn> Groups::strength(const Making& making) const {
+Result<RestsOn> Groups::strength(const Making& making) const {
   RestsOn out;
   const auto weakest = std::ranges::min_element(making.carriers, {}, [](const Agreement::Agreed& carrier) { return carrier.key.assurance; });
   if (weakest != making.carriers.end()) out = {.assurance = weakest->key.assurance, .n_paths = weakest->key.n_paths, .path_min = weakest->key.path_min};
@@ -185,7 +188,7 @@ Result<void> Groups::carry(Making& making, const GroupRow& next, const RestsOn& 
   return {};
 }
 
-Result<Groups::Gone> Groups::put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk) {
+Result<void> Groups::put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk, const OwedId& owed) {
   const Terminal& owner = making.owner;
   WorkingKey like;
   like.assurance = rests_on.assurance;
@@ -198,7 +201,7 @@ Result<Groups::Gone> Groups::put_in_force(const Making& making, const GroupRow& 
   like.peer_fps = wire::fingerprints(node_.suite(), owner.classical, owner.ml_dsa);
   like.expires_ms = expiry();
   const Ending carried{.by = "kms", .why = std::string(carried_why), .at_ms = node_.clock().now_ms()};
-  return store_.transact([&](store::Transaction& transaction) -> Result<Gone> {
+  return store_.transact([&](store::Transaction& transaction) -> Result<void> {
     Gone gone;
     TRY(put_epoch_in_force(transaction, making.plan.before, next));
     ASSIGN_OR_RETURN(gone.retired, retire(transaction, making.plan.before, next.epoch));
@@ -211,11 +214,11 @@ Result<Groups::Gone> Groups::put_in_force(const Making& making, const GroupRow& 
       ASSIGN_OR_RETURN(Destroyed ended, ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, carried));
       gone.carriers.push_back(std::move(ended));
     }
-    return Result<Gone>(std::move(gone));
+    return owe_gone(transaction, owed, gone);
   });
 }
 
-Result<void> Groups::record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Gone& gone) {
+Result<void> Groups::record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const OwedId& owed) {
   const std::string action = "group." + std::string(wire::name(making.request.message.order));
   const std::string group = next.group.hex();
   for (const auto& [number, why] : making.left_out) {
@@ -226,7 +229,7 @@ Result<void> Groups::record_epoch(const Making& making, const GroupRow& next, co
                       .reason = why,
                       .request_id = making.http.request_id}));
   }
-  TRY(record_gone(gone, making.http.request_id));
+  TRY(pay_records(node_, store_, owed, making.http.request_id));
   return node_.record({.action = action,
                        .outcome = audit::Outcome::success,
                        .subject = making.owner.uid.text(),
@@ -239,9 +242,13 @@ void Groups::give_up(const Making& making) {
   const Ending ending{.by = "kms", .why = "the epoch that it was for did not come about", .at_ms = node_.clock().now_ms()};
   for (const Agreement::Agreed& carrier : making.carriers) {
     agreement_.shares_done(carrier.shares, Agreement::Fate::unused, making.http.request_id);
-    const auto destroyed =
-        store_.transact([&](store::Transaction& transaction) { return ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, ending); });
-    const auto told = destroyed ? record_end(*destroyed, "wk.carried", ending.why, making.http.request_id) : Result<void>(fail(destroyed.error()));
+    const auto owed_id = node_.rng().id<OwedId>();
+    const auto destroyed = store_.transact([&](store::Transaction& transaction) -> Result<void> {
+      ASSIGN_OR_RETURN(const Destroyed gone, ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, ending));
+      const OwedRecord owed = end_of(gone, "wk.carried", ending.why);
+      return owe_records(transaction, owed_id, {&owed, 1}, ending.at_ms);
+    });
+    const auto told = destroyed ? pay_records(node_, store_, owed_id, making.http.request_id) : destroyed;
     if (!told) node::log(node::LogLevel::warning, "carrier {}: {}", carrier.key.sid_wk.hex(), told.error().message);
   }
 }

@@ -3,6 +3,7 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kma/groups.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/pending.hpp"
 
 namespace qanat::kms {
@@ -18,7 +19,7 @@ wire::GroupEpoch epoch_of(const wire::GroupKey& said) { return {.group = said.gr
 /// The agreement that the message confirms, as KmsConfirm would.
 Result<Pending> awaited(store::Transaction& transaction, const crypto::Suite& suite, const wire::GroupKey& said, const Identity& from, UnixMs now) {
   ASSIGN_OR_RETURN(std::optional<Pending> found, find_pending(transaction, said.sid_wk));
-  if (!found || found->expires_ms <= now) return fail(ErrorCode::not_found, "GroupKey: no agreement on session " + said.sid_wk.hex() + " waits for it");
+  if (!found || found->confirmed || found->expires_ms <= now) return fail(ErrorCode::not_found, "GroupKey: no agreement on session " + said.sid_wk.hex() + " waits for it");
   if (found->kms_a != from || found->h_accept != said.h_accept || !equal_constant_time(found->h_kc_a, hash_of_confirmation(suite, said.kc_a)))
     return key_denied("key confirmation does not hold");
   return *std::move(found);
@@ -49,7 +50,7 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
   const wire::GroupKey& said = message.message;
   const Identity& from = *http.peer.identity;
   const GroupLimits& limits = settings_.policy.groups;
-  if (message.suite != &node_.suite()) return key_denied("suite " + std::string(message.suite->name) + " is not this network's");
+  TRY(check_in_force(message, node_));
   if (std::ssize(said.roster) > limits.members)
     return key_denied(std::to_string(said.roster.size()) + " members, policy allows " + std::to_string(limits.members));
   std::set<ElementName> kmss;
@@ -60,10 +61,11 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
   }
   TRY(check_domains(kmss.size(), limits));
   ASSIGN_OR_RETURN(const std::vector<Place> places, places_of(said, ElementName(from.name)));
-  ASSIGN_OR_RETURN(const Taken taken, store_.transact([&](store::Transaction& transaction) { return take(transaction, message, from, places); }));
+  const auto owed = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const Taken taken, store_.transact([&](store::Transaction& transaction) { return take(transaction, message, from, places, owed); }));
   node::crash_point("kms.group.taken");
   TRY(store_.settle());  // an older copy of the database would have a leaver in again
-  TRY(record_gone(taken.gone, http.request_id));
+  TRY(pay_records(node_, store_, owed, http.request_id));
   TRY(node_.record({.action = "km-2.group",
                     .outcome = audit::Outcome::success,
                     .subject = places.front().session.uid_a.text(),
@@ -77,7 +79,7 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
 }
 
 Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::Framed<wire::GroupKey>& message, const Identity& from,
-                                   const std::vector<Place>& places) {
+                                   const std::vector<Place>& places, const OwedId& owed) {
   const wire::GroupKey& said = message.message;
   const UnixMs now = node_.clock().now_ms();
   ASSIGN_OR_RETURN(Pending pending, awaited(transaction, node_.suite(), said, from, now));
@@ -100,13 +102,14 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
                 .answer = {},
                 .changed_ms = now};
   Taken out;
+  Gone gone;
   if (known) {
     if (known->owner_kms != next.owner_kms || known->owner_uid != next.owner_uid || known->owner != next.owner)
       return key_denied("group " + said.group.hex() + " is another's");
     if (known->epoch >= said.epoch)
       return fail(ErrorCode::conflict, "GroupKey: epoch " + std::to_string(known->epoch) + " of group " + said.group.hex() + " is known here already");
     TRY(put_epoch_in_force(transaction, *known, next));
-    ASSIGN_OR_RETURN(out.gone.retired, retire(transaction, *known, said.epoch));
+    ASSIGN_OR_RETURN(gone.retired, retire(transaction, *known, said.epoch));
   } else {
     TRY(add_group(transaction, next));
   }
@@ -132,7 +135,8 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
   }
   ASSIGN_OR_RETURN(Destroyed ended,
                    ledger_.destroy(transaction, said.sid_wk, wire::Role::callee, {.by = "kms", .why = std::string(carried_why), .at_ms = now}));
-  out.gone.carriers.push_back(std::move(ended));
+  gone.carriers.push_back(std::move(ended));
+  TRY(owe_gone(transaction, owed, gone));
   TRY(drop_pending(transaction, said.sid_wk));
   out.shares = std::move(pending.shares);
   return Result<Taken>(std::move(out));

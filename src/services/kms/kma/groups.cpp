@@ -5,6 +5,7 @@
 #include "node/log.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/group_making.hpp"
+#include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/replay.hpp"
 
@@ -60,9 +61,7 @@ Result<Terminal> Groups::authenticate(const net::Request& http, const Request& r
                    store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, message.uid); }));
   if (!terminal || !terminal->confirmed) return denied("no terminal " + message.uid.text() + " is enrolled at " + node_.identity().name);
   if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) return denied("the connection is not that of terminal " + message.uid.text());
-  if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
-  if (request.header.policy_epoch != node_.settings().policy_epoch)
-    return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
+  TRY(check_in_force(request, node_));
   if (message.kms_id != own_name()) return denied("is for KMS " + message.kms_id.text());
   if (message.number != terminal->number) return denied(message.number.text() + " is not the number of " + message.uid.text());
   if (message.fps != wire::fingerprints(node_.suite(), terminal->classical, terminal->ml_dsa)) return denied("names other certificates than the terminal's");
@@ -225,19 +224,12 @@ Result<std::vector<Destroyed>> Groups::retire(store::Transaction& transaction, c
   return out;
 }
 
-Result<void> Groups::record_gone(const Gone& gone, const std::string& request_id) {
-  for (const Destroyed& one : gone.retired) TRY(record_end(one, "wk.superseded", "a later epoch of its group is in force", request_id));
-  for (const Destroyed& one : gone.carriers) TRY(record_end(one, "wk.carried", carried_why, request_id));
-  return {};
-}
-
-Result<void> Groups::record_end(const Destroyed& gone, std::string_view action, std::string_view why, const std::string& request_id) {
-  return node_.record({.action = action,
-                       .outcome = audit::Outcome::success,
-                       .subject = gone.uid.text(),
-                       .object = gone.sid_wk.hex(),
-                       .reason = gone.reason(why),
-                       .request_id = request_id});
+Result<void> Groups::owe_gone(store::Transaction& transaction, const OwedId& id, const Gone& gone) {
+  std::vector<OwedRecord> owed;
+  owed.reserve(gone.retired.size() + gone.carriers.size());
+  for (const Destroyed& one : gone.retired) owed.push_back(end_of(one, "wk.superseded", "a later epoch of its group is in force"));
+  for (const Destroyed& one : gone.carriers) owed.push_back(end_of(one, "wk.carried", carried_why));
+  return owe_records(transaction, id, owed, node_.clock().now_ms());
 }
 
 }  // namespace qanat::kms

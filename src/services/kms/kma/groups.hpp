@@ -9,6 +9,7 @@
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/group_rows.hpp"
 #include "services/kms/kma/ledger.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
 
@@ -29,12 +30,6 @@ class Groups {
 
  private:
   using Request = wire::Framed<wire::GroupRequest>;
-  /// What an epoch's key rests on.
-  struct RestsOn {
-    wire::Assurance assurance = wire::Assurance::local_rng;
-    std::uint8_t n_paths = 0;
-    std::uint8_t path_min = 0;
-  };
   /// What the order begins: the group as it is, with the number of the epoch that is begun, and who is to be in that.
   struct Plan {
     GroupRow before;
@@ -67,8 +62,8 @@ class Groups {
   Result<void> agree(Making& making);
   Result<RestsOn> strength(const Making& making) const;
   Result<void> carry(Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk);
-  Result<Gone> put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk);
-  Result<void> record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Gone& gone);
+  Result<void> put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk, const OwedId& owed);
+  Result<void> record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const OwedId& owed);
   void give_up(const Making& making);
 
   // group_key.cpp
@@ -80,18 +75,18 @@ class Groups {
   Result<std::vector<Place>> places_of(const wire::GroupKey& said, const ElementName& from);
   struct Taken {
     std::vector<wire::ShareRef> shares;
-    Gone gone;
     std::size_t members = 0;
   };
-  Result<Taken> take(store::Transaction& transaction, const wire::Framed<wire::GroupKey>& message, const Identity& from, const std::vector<Place>& places);
+  Result<Taken> take(store::Transaction& transaction, const wire::Framed<wire::GroupKey>& message, const Identity& from, const std::vector<Place>& places,
+                     const OwedId& owed);
 
   // Both sides.
   /// A leg for each: added, and reserved at once.
   Result<void> add_leg(store::Transaction& transaction, const wire::GroupEpoch& which, const Terminal& member, const WorkingKey& like);
   /// What nobody has fetched of the epoch that was in force, by the members that are served here.
   Result<std::vector<Destroyed>> retire(store::Transaction& transaction, const GroupRow& row, std::uint32_t next_epoch);
-  Result<void> record_gone(const Gone& gone, const std::string& request_id);
-  Result<void> record_end(const Destroyed& gone, std::string_view action, std::string_view why, const std::string& request_id);
+  /// Part of the transaction that ended them; whoever ran it pays (owed_records.hpp).
+  Result<void> owe_gone(store::Transaction& transaction, const OwedId& id, const Gone& gone);
   [[nodiscard]] UnixMs expiry() const { return node_.clock().now_ms() + static_cast<UnixMs>(agreement_.terms()->wk_lifetime.count()); }
   [[nodiscard]] ElementName own_name() const { return ElementName(node_.identity().name); }
 

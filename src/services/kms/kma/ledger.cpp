@@ -76,7 +76,11 @@ Result<void> erase(store::Transaction& transaction, const SidWk& sid_wk, wire::R
 
 void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
   if (const auto state = store::key_state_from_name(row.text(3)))
-    out.push_back({.sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1)), .uid = Uid(row.text(2)), .state = *state});
+    out.push_back({.sid_wk = SidWk(row.blob(0)),
+                   .leg = static_cast<wire::Role>(row.integer(1)),
+                   .uid = Uid(row.text(2)),
+                   .state = *state,
+                   .expires_ms = static_cast<UnixMs>(row.integer(4))});
 }
 
 /// A leg as its row says, its octets sealed (empty: it is destroyed).
@@ -251,6 +255,13 @@ Result<Destroyed> Ledger::confirmed(store::Transaction& transaction, const Store
   return Destroyed{.sid_wk = key.sid_wk, .leg = key.leg, .uid = key.uid, .commitment = stored.commitment};
 }
 
+Result<bool> Ledger::has_ended(store::Transaction& transaction, const WorkingKey& key, const Ending& ending) {
+  bool out = false;
+  TRY(transaction.query("SELECT 1 FROM working_key WHERE sid_wk = ? AND leg = ? AND state = 'destroyed' AND ended_by = ? AND ended_why = ?",
+                        {key.sid_wk.view(), number(key.leg), std::string_view(ending.by), std::string_view(ending.why)}, [&](const store::Row&) { out = true; }));
+  return out;
+}
+
 Result<std::optional<SidWk>> Ledger::former(store::Transaction& transaction, const WorkingKey& key) {
   std::optional<SidWk> out;
   TRY(transaction.query("SELECT sid_wk FROM working_key WHERE sid_call = ? AND leg = ? AND uid = ? AND sid_wk <> ? AND expires_ms < ?"
@@ -262,7 +273,7 @@ Result<std::optional<SidWk>> Ledger::former(store::Transaction& transaction, con
 
 Result<std::vector<Destroyed>> Ledger::supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending) {
   std::vector<LivingLeg> former;
-  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE sid_call = ? AND leg = ? AND uid = ? AND sid_wk <> ? AND expires_ms < ?"
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state, expires_ms FROM working_key WHERE sid_call = ? AND leg = ? AND uid = ? AND sid_wk <> ? AND expires_ms < ?"
                         " AND state IN ('delivered', 'confirmed')",
                         {by.sid_call.view(), number(by.leg), std::string_view(by.uid.text()), by.sid_wk.view(), store::column(by.expires_ms)},
                         [&](const store::Row& row) { add_living(former, row); }));
@@ -277,15 +288,18 @@ Result<std::vector<Destroyed>> Ledger::supersede(store::Transaction& transaction
 
 Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const SidWk& sid_wk) {
   std::vector<LivingLeg> out;
-  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE sid_wk = ? AND state <> 'destroyed' ORDER BY leg", {sid_wk.view()},
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state, expires_ms FROM working_key WHERE sid_wk = ? AND state <> 'destroyed' ORDER BY leg", {sid_wk.view()},
                         [&](const store::Row& row) { add_living(out, row); }));
   return out;
 }
 
-Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const Uid& uid) {
+Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const Uid& uid, const std::optional<LivingLeg>& after) {
   std::vector<LivingLeg> out;
-  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE uid = ? AND sealed_wk IS NOT NULL ORDER BY expires_ms, sid_wk, leg LIMIT 1000",
-                        {std::string_view(uid.text())}, [&](const store::Row& row) { add_living(out, row); }));
+  const LivingLeg from = after.value_or(LivingLeg{});  // no leg is of time 0
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state, expires_ms FROM working_key WHERE uid = ? AND sealed_wk IS NOT NULL AND (expires_ms, sid_wk, leg) > (?, ?, ?)"
+                        " ORDER BY expires_ms, sid_wk, leg LIMIT ?",
+                        {std::string_view(uid.text()), store::column(from.expires_ms), from.sid_wk.view(), number(from.leg), std::int64_t{living_at_once}},
+                        [&](const store::Row& row) { add_living(out, row); }));
   return out;
 }
 

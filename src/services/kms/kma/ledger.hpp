@@ -57,6 +57,7 @@ struct LivingLeg {
   wire::Role leg{};
   Uid uid;
   store::KeyState state{};
+  UnixMs expires_ms = 0;
 };
 
 /// How a key's life ends. `by`: a subscriber, an operator's URI, or "kms" itself.
@@ -107,14 +108,17 @@ class Ledger {
   Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
   /// A leg that find() gave is confirmed, and with that destroyed: one change of its row. `conflict` if it is in another state by now.
   Result<Destroyed> confirmed(store::Transaction& transaction, const StoredKey& stored, const Ending& ending);
+  /// The leg was ended so: by the same, for the same reason.
+  Result<bool> has_ended(store::Transaction& transaction, const WorkingKey& key, const Ending& ending);
   /// The last key of the same call, leg and subscriber that was delivered before this one was made, in whatever state it is now; nothing for the first one. What
   /// nobody got (an attempt that failed, the carrier of a group's key) does not count.
   Result<std::optional<SidWk>> former(store::Transaction& transaction, const WorkingKey& key);
   /// A later key of the same call is confirmed: its former ones, which were kept until now, are destroyed.
   Result<std::vector<Destroyed>> supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending);
-  /// The legs of a session, or those owed to a subscriber (the first thousand), that live.
+  /// The legs of a session that live; or those owed to a subscriber, so many at a time, from the one that comes after `after`.
+  static constexpr std::size_t living_at_once = 1000;
   Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const SidWk& sid_wk);
-  Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const Uid& uid);
+  Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const Uid& uid, const std::optional<LivingLeg>& after);
   /// Destroys legs past their time, whoever made them; at start also those of this front end that never left `generated`, whose agreement died with the process. After a crash also those that are
   /// reserved: the database may be of a moment ago, and the key delivered since. One that is delivered can only be given again to the application that got it.
   enum class Sweep : std::uint8_t { expired, at_start, after_crash };

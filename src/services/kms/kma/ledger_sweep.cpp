@@ -21,22 +21,23 @@ Result<bool> has_octets(store::Transaction& transaction, const Ledger::Due& leg)
 Result<void> LedgerSweep::run(Ledger::Sweep which, UnixMs now) {
   Ledger::Due after;
   while (true) {
+    const auto owed_id = node_.rng().id<OwedId>();
     std::vector<Ledger::Due> legs;
-    const auto destroyed = page(which, now, after, legs);
-    if (destroyed) {
-      TRY(record(which, *destroyed));
-    } else if (is_of_row(destroyed.error().code) && !legs.empty()) {
+    const auto owes = page(owed_id, which, now, after, legs);
+    if (owes) {
+      if (*owes) TRY(pay_records(node_, store_, owed_id));
+    } else if (is_of_row(owes.error().code) && !legs.empty()) {
       TRY(one_by_one(which, now, legs));
     } else {
-      return fail(destroyed.error());
+      return fail(owes.error());
     }
     if (std::ssize(legs) < at_once_) return {};
     after = legs.back();
   }
 }
 
-Result<std::vector<Destroyed>> LedgerSweep::page(Ledger::Sweep which, UnixMs now, const Ledger::Due& after, std::vector<Ledger::Due>& legs) {
-  return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
+Result<bool> LedgerSweep::page(const OwedId& owed_id, Ledger::Sweep which, UnixMs now, const Ledger::Due& after, std::vector<Ledger::Due>& legs) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<bool> {
     legs.clear();
     ASSIGN_OR_RETURN(legs, ledger_.due(transaction, which, now, after, at_once_));
     std::vector<Ledger::Due> sound;
@@ -44,24 +45,34 @@ Result<std::vector<Destroyed>> LedgerSweep::page(Ledger::Sweep which, UnixMs now
     for (const Ledger::Due& leg : legs) {
       if (!altered_.contains({leg.sid_wk, leg.leg})) sound.push_back(leg);
     }
-    return ledger_.sweep(transaction, which, now, sound);
+    return sweep(transaction, owed_id, which, now, sound);
   });
+}
+
+Result<bool> LedgerSweep::sweep(store::Transaction& transaction, const OwedId& owed_id, Ledger::Sweep which, UnixMs now, std::span<const Ledger::Due> legs) {
+  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, ledger_.sweep(transaction, which, now, legs));
+  std::vector<OwedRecord> owed;
+  owed.reserve(destroyed.size());
+  for (const Destroyed& gone : destroyed) owed.push_back(end_of(gone, "wk.expired", Ledger::why(which)));
+  TRY(owe_records(transaction, owed_id, owed, now));
+  return !owed.empty();
 }
 
 Result<void> LedgerSweep::one_by_one(Ledger::Sweep which, UnixMs now, std::span<const Ledger::Due> legs) {
   for (std::size_t i = 0; i < legs.size(); ++i) {
     if (altered_.contains({legs[i].sid_wk, legs[i].leg})) continue;
-    const auto destroyed = store_.transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
+    const auto owed_id = node_.rng().id<OwedId>();
+    const auto owes = store_.transact([&](store::Transaction& transaction) -> Result<bool> {
       ASSIGN_OR_RETURN(const bool there, has_octets(transaction, legs[i]));
-      if (!there) return std::vector<Destroyed>();  // ended meanwhile
-      return ledger_.sweep(transaction, which, now, legs.subspan(i, 1));
+      if (!there) return false;  // ended meanwhile
+      return sweep(transaction, owed_id, which, now, legs.subspan(i, 1));
     });
-    if (destroyed) {
-      TRY(record(which, *destroyed));
-    } else if (is_of_row(destroyed.error().code)) {
-      TRY(pass_over(legs[i], destroyed.error()));
+    if (owes) {
+      if (*owes) TRY(pay_records(node_, store_, owed_id));
+    } else if (is_of_row(owes.error().code)) {
+      TRY(pass_over(legs[i], owes.error()));
     } else {
-      return fail(destroyed.error());
+      return fail(owes.error());
     }
   }
   return {};
@@ -81,18 +92,6 @@ Result<void> LedgerSweep::tell(const Error& found, std::string_view of) {
                        .object = "kms.db",
                        .reason = std::string(of) + found.message,
                        .request_id = ""});
-}
-
-Result<void> LedgerSweep::record(Ledger::Sweep which, std::span<const Destroyed> destroyed) {
-  for (const Destroyed& gone : destroyed) {
-    TRY(node_.record({.action = "wk.expired",
-                      .outcome = audit::Outcome::success,
-                      .subject = gone.uid.text(),
-                      .object = gone.sid_wk.hex(),
-                      .reason = gone.reason(Ledger::why(which)),
-                      .request_id = ""}));
-  }
-  return {};
 }
 
 }  // namespace qanat::kms

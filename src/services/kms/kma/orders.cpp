@@ -1,10 +1,9 @@
 #include "services/kms/kma/orders.hpp"
 
-#include <algorithm>
-
 #include "node/recorded.hpp"
 #include "node/subscriber.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kp/owed_records.hpp"
 
 namespace qanat::kms {
 
@@ -16,11 +15,20 @@ struct Orders::Order {
   std::optional<SidWk> sid_wk;  // of one session; otherwise of one subscriber
   Uid uid;
   std::string reason;
+  std::string by;
+  std::string why;
+};
+/// What became of one leg.
+struct Orders::LegOutcome {
+  LivingLeg leg;
+  std::optional<KeyState> to;  // nothing: refused
+  std::string why_not;         // if it was refused
 };
 
 namespace {
 
 constexpr std::size_t order_reason_max = 200;
+constexpr std::int64_t legs_told_max = 1000;  // in one answer
 
 Result<KeyEvent> event_in(const std::string& op) {
   for (const KeyEvent event : {KeyEvent::suspend, KeyEvent::recover, KeyEvent::destroy}) {
@@ -29,22 +37,14 @@ Result<KeyEvent> event_in(const std::string& op) {
   return fail(ErrorCode::invalid_argument, "op: '" + op + "' is none of suspend, recover, destroy");
 }
 
-/// What became of one leg.
-struct LegOutcome {
-  LivingLeg leg;
-  std::optional<KeyState> to;  // nothing: refused
-  std::string why_not;         // if it was refused
-  std::optional<Destroyed> destroyed;
-};
+}  // namespace
 
-wire::Json outcome_json(const LegOutcome& one) {
+wire::Json Orders::outcome_json(const LegOutcome& one) {
   wire::Json out = wire::Json::object({{"sid_wk", one.leg.sid_wk.hex()}, {"leg", leg_name(one.leg.leg)}, {"uid", one.leg.uid.text()}});
   out.set("state", name(one.to.value_or(one.leg.state)));
   if (!one.to) out.set("refused", one.why_not);
   return out;
 }
-
-}  // namespace
 
 Result<net::Response> Orders::keys(const net::Request& request) {
   return node::recorded(node_, "x-5.keys", request, [&](node::Deed& deed) { return carry_out(request, deed); });
@@ -69,45 +69,72 @@ Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed&
     ASSIGN_OR_RETURN(order.uid, node::parse_uid(text));
     deed.object = text;
   }
-  const std::string by = request.peer.identity->uri();
+  order.by = request.peer.identity->uri();
+  order.why = std::string(name(order.event)) + " on order: " + order.reason;
+  wire::Json list = wire::Json::array();
+  std::int64_t listed = 0;
+  std::int64_t further = 0;
+  bool reached = false;
+  std::string why_not;  // of the first that the order could not reach
+  std::optional<LivingLeg> last;
+  while (true) {
+    if (request.deadline.passed())
+      return fail(ErrorCode::deadline_exceeded, "after " + std::to_string(listed + further) + " legs of " + deed.object + ": order again for the others");
+    ASSIGN_OR_RETURN(const std::vector<LegOutcome> outcomes, reach(order, last, request.request_id));
+    for (const LegOutcome& one : outcomes) {
+      reached = reached || one.to.has_value();
+      if (why_not.empty()) why_not = one.why_not;
+      if (listed == legs_told_max) {
+        ++further;
+        continue;
+      }
+      list.push(outcome_json(one));
+      ++listed;
+    }
+    if (order.sid_wk || outcomes.size() < Ledger::living_at_once) break;
+    last = outcomes.back().leg;
+  }
+  if (listed == 0) return fail(ErrorCode::not_found, "no working key of " + deed.object + " lives at " + node_.identity().name);
+  if (!reached) return fail(ErrorCode::conflict, why_not);
+  wire::Json out = wire::Json::object({{"keys", std::move(list)}});
+  if (further > 0) out.set("further", further);
+  return node::json_response(out);
+}
+
+Result<std::vector<Orders::LegOutcome>> Orders::reach(const Order& order, const std::optional<LivingLeg>& after, const std::string& request_id) {
   const UnixMs now = node_.clock().now_ms();
-  const std::string why = std::string(name(order.event)) + " on order: " + order.reason;
-  ASSIGN_OR_RETURN(const std::vector<LegOutcome> outcomes, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<LegOutcome>> {
-    ASSIGN_OR_RETURN(const std::vector<LivingLeg> legs, order.sid_wk ? ledger_.living(transaction, *order.sid_wk) : ledger_.living(transaction, order.uid));
-    if (legs.empty()) return fail(ErrorCode::not_found, "no working key of " + deed.object + " lives at " + node_.identity().name);
+  const auto owed_id = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(std::vector<LegOutcome> outcomes, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<LegOutcome>> {
+    ASSIGN_OR_RETURN(const std::vector<LivingLeg> legs,
+                     order.sid_wk ? ledger_.living(transaction, *order.sid_wk) : ledger_.living(transaction, order.uid, after));
     std::vector<LegOutcome> out;
+    std::vector<OwedRecord> owed;
     for (const LivingLeg& leg : legs) {
-      LegOutcome one{.leg = leg, .to = {}, .why_not = {}, .destroyed = {}};
+      LegOutcome one{.leg = leg, .to = {}, .why_not = {}};
       const auto to = store::advance(store::KeyKind::working, leg.state, order.event, "working key " + leg.sid_wk.hex());
       if (!to) {
         one.why_not = to.error().message;
-      } else if (*to == KeyState::destroyed) {
-        ASSIGN_OR_RETURN(one.destroyed, ledger_.destroy(transaction, leg.sid_wk, leg.leg, {.by = by, .why = why, .at_ms = now}));
-        one.to = *to;
       } else {
-        TRY(ledger_.advance(transaction, leg.sid_wk, leg.leg, *to));
+        OwedRecord record{.action = "wk.ordered", .subject = leg.uid.text(), .object = leg.sid_wk.hex(), .reason = order.why};
+        if (*to == KeyState::destroyed) {
+          ASSIGN_OR_RETURN(const Destroyed gone, ledger_.destroy(transaction, leg.sid_wk, leg.leg, {.by = order.by, .why = order.why, .at_ms = now}));
+          record.reason = gone.reason(order.why);
+        } else {
+          TRY(ledger_.advance(transaction, leg.sid_wk, leg.leg, *to));
+        }
+        record.reason += " by " + order.by;
+        owed.push_back(std::move(record));
         one.to = *to;
       }
       out.push_back(std::move(one));
     }
-    if (std::ranges::none_of(out, [](const LegOutcome& one) { return one.to.has_value(); })) return fail(ErrorCode::conflict, out.front().why_not);
+    TRY(owe_records(transaction, owed_id, owed, now));
     return Result<std::vector<LegOutcome>>(std::move(out));
   }));
   TRY(store_.settle());
   for (const LegOutcome& one : outcomes) agreement_.leg_changed(one.leg.sid_wk);
-  wire::Json list = wire::Json::array();
-  for (const LegOutcome& one : outcomes) {
-    if (one.to) {
-      TRY(node_.record({.action = "wk.ordered",
-                        .outcome = audit::Outcome::success,
-                        .subject = one.leg.uid.text(),
-                        .object = one.leg.sid_wk.hex(),
-                        .reason = (one.destroyed ? one.destroyed->reason(why) : why) + " by " + by,
-                        .request_id = request.request_id}));
-    }
-    list.push(outcome_json(one));
-  }
-  return node::json_response(wire::Json::object({{"keys", std::move(list)}}));
+  TRY(pay_records(node_, store_, owed_id, request_id));
+  return Result<std::vector<LegOutcome>>(std::move(outcomes));
 }
 
 Result<net::Response> Orders::charges(const net::Request& request) {

@@ -13,13 +13,17 @@ class Orders {
   Orders(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement) : node_(node), store_(store), ledger_(ledger), agreement_(agreement) {}
 
   /// x5_keys: {"op": "suspend" | "recover" | "destroy", "sid_wk" or "uid", "reason"} → the legs with their new states, and those that the order could not
-  /// reach, with why. not_found if there is no leg that lives. Each leg is on record.
+  /// reach, with why (a thousand; of how many more the order was: "further"). not_found if there is no leg that lives. Each leg is on record.
   Result<net::Response> keys(const net::Request& request);
   /// x5_charges: {"from_ms", "until_ms", "after": a page's "next"} → one page, in the order of delivery.
   Result<net::Response> charges(const net::Request& request);
 
  private:
   struct Order;
+  struct LegOutcome;
+  static wire::Json outcome_json(const LegOutcome& one);
+  /// The legs of the session, or the subscriber's next ones after `after`, by one transaction.
+  Result<std::vector<LegOutcome>> reach(const Order& order, const std::optional<LivingLeg>& after, const std::string& request_id);
   Result<net::Response> carry_out(const net::Request& request, node::Deed& deed);
 
   node::Node& node_;

@@ -42,8 +42,13 @@ Result<std::optional<Pending>> find_pending(store::Transaction& transaction, con
   std::string kms_a;
   Bytes shares;
   TRY(transaction.query(
-      "SELECT kms_a, h_accept, h_kc_a, shares, expires_ms FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
-        out = Pending{.kms_a = {}, .h_accept = row.blob(1), .h_kc_a = row.blob(2), .shares = {}, .expires_ms = static_cast<UnixMs>(row.integer(4))};
+      "SELECT kms_a, h_accept, h_kc_a, shares, expires_ms, confirmed FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
+        out = Pending{.kms_a = {},
+                      .h_accept = row.blob(1),
+                      .h_kc_a = row.blob(2),
+                      .shares = {},
+                      .expires_ms = static_cast<UnixMs>(row.integer(4)),
+                      .confirmed = row.integer(5) != 0};
         kms_a = row.text(0);
         shares = row.blob(3);
       }));
@@ -51,6 +56,10 @@ Result<std::optional<Pending>> find_pending(store::Transaction& transaction, con
   ASSIGN_OR_RETURN(out->kms_a, Identity::parse_uri(kms_a));
   ASSIGN_OR_RETURN(out->shares, shares_of(shares));
   return out;
+}
+
+Result<void> confirm_pending(store::Transaction& transaction, const SidWk& sid_wk) {
+  return transaction.change_one("UPDATE pending_agreement SET confirmed = 1 WHERE sid_wk = ? AND confirmed = 0", {sid_wk.view()});
 }
 
 Result<void> drop_pending(store::Transaction& transaction, const SidWk& sid_wk) {
@@ -64,7 +73,7 @@ Result<void> drop_expired_pending(store::Transaction& transaction, UnixMs now) {
 
 Result<std::int64_t> count_pending(store::Transaction& transaction) {
   std::int64_t out = 0;
-  TRY(transaction.query("SELECT count(*) FROM pending_agreement", {}, [&](const store::Row& row) { out = row.integer(0); }));
+  TRY(transaction.query("SELECT count(*) FROM pending_agreement WHERE confirmed = 0", {}, [&](const store::Row& row) { out = row.integer(0); }));
   return out;
 }
 

@@ -17,6 +17,7 @@ struct Pending {
   Bytes h_kc_a;  // hash_of_confirmation(kc_a)
   std::vector<wire::ShareRef> shares;
   UnixMs expires_ms = 0;
+  bool confirmed = false;  // then it waits for nothing but the same confirmation again, whose answer was lost
 };
 
 /// What is kept of a key confirmation (32 octets of HMAC, nobody guesses them): enough to know it by, and no help to who reads the database.
@@ -25,9 +26,10 @@ Bytes hash_of_confirmation(const crypto::Suite& suite, ByteView kc_a);
 /// conflict for a session that has one.
 Result<void> add_pending(store::Transaction& transaction, const SidWk& sid_wk, const Pending& pending);
 Result<std::optional<Pending>> find_pending(store::Transaction& transaction, const SidWk& sid_wk);
+Result<void> confirm_pending(store::Transaction& transaction, const SidWk& sid_wk);
 Result<void> drop_pending(store::Transaction& transaction, const SidWk& sid_wk);
 Result<void> drop_expired_pending(store::Transaction& transaction, UnixMs now);
-/// How many there are; in a transaction of its own, so that it stands in nobody's way.
+/// How many there are without confirmation; in a transaction of its own, so that it stands in nobody's way.
 Result<std::int64_t> count_pending(store::Transaction& transaction);
 
 }  // namespace qanat::kms

@@ -29,12 +29,19 @@ std::unexpected<Error> refused_choice(const Situation& at, const std::string& pe
 
 }  // namespace
 
-wire::Assurance QuantumShares::assurance(std::size_t used) const {
-  if (used == 0 || !quantum_grade) return wire::Assurance::pqc;
+RestsOn rests_on(const QuantumShares& shares, const std::vector<std::size_t>& used) {
+  RestsOn out{.assurance = wire::Assurance::pqc};
   std::set<PathId> paths;
-  for (const wire::ShareRef& ref : refs) paths.insert(ref.path_id);
-  // Which of them were used is not known here: unless all were, two may have come over the same path.
-  return used >= 2 && used == refs.size() && paths.size() == used ? wire::Assurance::disjoint_qkd_paths : wire::Assurance::one_qkd_path;
+  for (const std::size_t place : used) {
+    const std::uint8_t relays = shares.relays[place];
+    out.path_min = paths.empty() ? relays : std::min(out.path_min, relays);
+    paths.insert(shares.refs[place].path_id);
+  }
+  out.n_paths = static_cast<std::uint8_t>(paths.size());
+  if (paths.empty() || !shares.quantum_grade) return out;
+  // Only those that were asked for over separate paths are all over different ones.
+  out.assurance = paths.size() >= 2 && paths.size() == used.size() ? wire::Assurance::disjoint_qkd_paths : wire::Assurance::one_qkd_path;
+  return out;
 }
 
 Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
@@ -68,7 +75,7 @@ Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
       const UnixMs until = node_.clock().now_ms() + static_cast<UnixMs>(within);
       out.fetch_until_ms = out.refs.size() == 1 ? until : std::min(out.fetch_until_ms, until);
     }
-    out.relays_min = out.refs.size() == 1 ? static_cast<std::uint8_t>(relays) : std::min(out.relays_min, static_cast<std::uint8_t>(relays));
+    out.relays.push_back(static_cast<std::uint8_t>(relays));
   }
   return Result<QuantumShares>(std::move(out));
 }

@@ -30,4 +30,9 @@ inline constexpr std::string_view kma_narrow_rows = R"sql(
       ALTER TABLE replay_by_hash RENAME TO replay;
       CREATE INDEX replay_forget ON replay (forget_ms))sql";
 
+inline constexpr std::string_view kma_confirmed_agreements = R"sql(
+      -- KMA: an agreement that is confirmed is known until it expires, so that its confirmation, whose answer was lost, can come again.
+      ALTER TABLE pending_agreement ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
+      CREATE INDEX pending_agreement_waiting ON pending_agreement (sid_wk) WHERE confirmed = 0)sql";
+
 }  // namespace qanat::kms

@@ -29,21 +29,25 @@ Result<std::vector<OwedRow>> owed_where(store::Transaction& transaction, std::st
 }
 
 /// `find` is one transaction, and says of each record once that it is to be made here.
-Result<void> pay(node::Node& node, store::Store& store, const std::function<Result<std::vector<OwedRow>>(store::Transaction&)>& find) {
+Result<void> pay(node::Node& node, store::Store& store, const std::string& request_id,
+                 const std::function<Result<std::vector<OwedRow>>(store::Transaction&)>& find) {
   while (true) {
     ASSIGN_OR_RETURN(const std::vector<OwedRow> owed, store.transact(find));
     if (owed.empty()) return {};
+    std::vector<audit::Event> events;
+    events.reserve(owed.size());
     for (const OwedRow& one : owed) {
-      TRY(node.record({.action = one.record.action,
-                       .outcome = audit::Outcome::success,
-                       .subject = one.record.subject,
-                       .object = one.record.object,
-                       .reason = one.record.reason,
-                       .request_id = ""}));
+      events.push_back({.action = one.record.action,
+                        .outcome = audit::Outcome::success,
+                        .subject = one.record.subject,
+                        .object = one.record.object,
+                        .reason = one.record.reason,
+                        .request_id = request_id});
     }
+    TRY(node.record(events));
     node::crash_point("kms.owed.recorded");
     TRY(store.transact([&](store::Transaction& transaction) -> Result<void> {
-      for (const OwedRow& one : owed) TRY(transaction.run("DELETE FROM owed_record WHERE id = ? AND place = ?", {one.id.view(), one.place}));
+      for (const OwedRow& one : owed) TRY(transaction.change("DELETE FROM owed_record WHERE id = ? AND place = ?", {one.id.view(), one.place}));
       return {};
     }));
   }
@@ -51,24 +55,28 @@ Result<void> pay(node::Node& node, store::Store& store, const std::function<Resu
 
 }  // namespace
 
+OwedRecord end_of(const Destroyed& gone, std::string_view action, std::string_view why) {
+  return {.action = std::string(action), .subject = gone.uid.text(), .object = gone.sid_wk.hex(), .reason = gone.reason(why)};
+}
+
 Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now) {
   std::int64_t place = 0;
   for (const OwedRecord& one : records) {
-    TRY(transaction.run("INSERT INTO owed_record (id, place, action, subject, object, reason, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        {id.view(), place++, std::string_view(one.action), std::string_view(one.subject), std::string_view(one.object),
-                         std::string_view(one.reason), store::column(now)}));
+    TRY(transaction.change("INSERT INTO owed_record (id, place, action, subject, object, reason, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                           {id.view(), place++, std::string_view(one.action), std::string_view(one.subject), std::string_view(one.object),
+                            std::string_view(one.reason), store::column(now)}));
   }
   return {};
 }
 
-Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id) {
-  return pay(node, store, [&](store::Transaction& transaction) { return owed_where(transaction, "id = ?", id.view()); });
+Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id, const std::string& request_id) {
+  return pay(node, store, request_id, [&](store::Transaction& transaction) { return owed_where(transaction, "id = ?", id.view()); });
 }
 
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which) {
   const UnixMs now = node.clock().now_ms();
   const std::int64_t made_until = which == Owed::all ? std::numeric_limits<std::int64_t>::max() : store::column(now - std::min(now, owed_left_over_after_ms));
-  return pay(node, store, [&](store::Transaction& transaction) -> Result<std::vector<OwedRow>> {
+  return pay(node, store, "", [&](store::Transaction& transaction) -> Result<std::vector<OwedRow>> {
     ASSIGN_OR_RETURN(std::vector<OwedRow> owed, owed_where(transaction, "made_ms <= ?", made_until));
     if (which == Owed::all) return owed;
     // Taken up here: to other front ends they are young again, and left over if this one is killed, too.
@@ -76,6 +84,32 @@ Result<void> pay_records(node::Node& node, store::Store& store, Owed which) {
       TRY(transaction.change("UPDATE owed_record SET made_ms = ? WHERE id = ? AND place = ?", {store::column(now), one.id.view(), one.place}));
     return owed;
   });
+}
+
+void PaidRecords::add(const OwedId& id) {
+  const std::lock_guard lock(mutex_);
+  if (paid_.size() == most) paid_.erase(paid_.begin(), paid_.begin() + most / 2);
+  paid_.push_back(id);
+}
+
+Result<void> PaidRecords::forget(store::Store& store) {
+  while (true) {
+    std::vector<OwedId> some;
+    {
+      const std::lock_guard lock(mutex_);
+      const std::size_t count = std::min(paid_.size(), static_cast<std::size_t>(paid_at_once));
+      some.assign(paid_.end() - static_cast<std::ptrdiff_t>(count), paid_.end());
+      paid_.resize(paid_.size() - count);
+    }
+    if (some.empty()) return {};
+    const auto forgotten = store.transact([&](store::Transaction& transaction) -> Result<void> {
+      for (const OwedId& id : some) TRY(transaction.change("DELETE FROM owed_record WHERE id = ?", {id.view()}));
+      return {};
+    });
+    if (forgotten) continue;
+    for (const OwedId& id : some) add(id);
+    return fail(forgotten.error());
+  }
 }
 
 }  // namespace qanat::kms

@@ -3,7 +3,10 @@
 // start.
 #pragma once
 
+#include <mutex>
+
 #include "node/node.hpp"
+#include "services/kms/kma/ledger.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -17,14 +20,31 @@ struct OwedRecord {
 struct OwedTag;
 using OwedId = Id<OwedTag, 16>;  // of what one transaction owes; drawn
 
+/// That a working key has ended.
+OwedRecord end_of(const Destroyed& gone, std::string_view action, std::string_view why);
+
 /// Part of the transaction that does what is to be recorded.
 Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now);
 /// Makes them, in their order, each once or, where the process is killed here, twice. By who owes them.
-Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id);
+Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id, const std::string& request_id = "");
 /// The same by whoever comes after a process that was killed. `left_over`: those of a minute ago or more, which nobody else is at. `all`: for a process that
 /// has the database to itself and serves nobody yet.
 enum class Owed : std::uint8_t { all, left_over };
 inline constexpr UnixMs owed_left_over_after_ms = 60'000;
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which);
+
+/// For what comes too often for a transaction of its own to take out what is paid: whoever owes makes the records at once, and they go out of the database with many
+/// others. Those that are still there at a kill are made a second time.
+class PaidRecords {
+ public:
+  /// They are on record. Of more than `most` that wait, the oldest are left to Owed::left_over.
+  void add(const OwedId& id);
+  Result<void> forget(store::Store& store);
+
+ private:
+  static constexpr std::size_t most = 100'000;
+  std::mutex mutex_;  // guards paid_
+  std::vector<OwedId> paid_;
+};
 
 }  // namespace qanat::kms

@@ -67,8 +67,7 @@ Result<QuantumShares> QuantumPool::take(const std::string& domain, const Lot& lo
     TRY(transaction.query("SELECT key_id, path_id, relays, quantum_grade, sealed, usable_until_ms FROM quantum_key WHERE lot = ? ORDER BY place", {ByteView(id)},
                           [&](const store::Row& row) {
                             out.refs.push_back({.path_id = PathId(row.blob(1)), .key_id = KeyId(row.blob(0))});
-                            const auto relays = static_cast<std::uint8_t>(row.integer(2));
-                            out.relays_min = out.refs.size() == 1 ? relays : std::min(out.relays_min, relays);
+                            out.relays.push_back(static_cast<std::uint8_t>(row.integer(2)));
                             out.quantum_grade = out.quantum_grade && row.integer(3) != 0;
                             out.fetch_until_ms = static_cast<UnixMs>(row.integer(5)) + quantum_fetch_margin_ms;
                             sealed.push_back(row.blob(4));
@@ -117,7 +116,7 @@ Result<std::int64_t> QuantumPool::put(const std::string& domain, const Lot& lot,
       TRY(transaction.run("INSERT INTO quantum_key (key_id, lot, place, library, owner, domain, path_id, paths, relays, quantum_grade, sealed, usable_until_ms)"
                           " VALUES (?, ?, ?, 'standby', ?, ?, ?, ?, ?, ?, ?, ?)",
                           {drawn.refs[i].key_id.view(), ByteView(id), store::column(i % per_lot), std::string_view(parts_.owner), std::string_view(domain),
-                           drawn.refs[i].path_id.view(), lot.paths, std::int64_t{drawn.relays_min}, std::int64_t{drawn.quantum_grade ? 1 : 0}, ByteView(sealed[i]),
+                           drawn.refs[i].path_id.view(), lot.paths, std::int64_t{drawn.relays[i]}, std::int64_t{drawn.quantum_grade ? 1 : 0}, ByteView(sealed[i]),
                            store::column(usable_until)}));
     }
     return {};

@@ -20,9 +20,7 @@ Result<void> purge(store::Transaction& transaction, Ledger& ledger, const Uid& u
   if (medium) owed.push_back({.action = "kim.revoked", .subject = uid.text(), .object = medium->hex(), .reason = std::string(found) + ": the stock is burnt"});
   TRY(EncryptionPairs::end(transaction, uid, "revoked", now));
   ASSIGN_OR_RETURN(const std::vector<Destroyed> keys, ledger.destroy_of(transaction, uid, {.by = "kms", .why = std::string(revoked), .at_ms = now}));
-  for (const Destroyed& gone : keys) {
-    owed.push_back({.action = "wk.expired", .subject = gone.uid.text(), .object = gone.sid_wk.hex(), .reason = gone.reason(revoked)});
-  }
+  for (const Destroyed& gone : keys) owed.push_back(end_of(gone, "wk.expired", revoked));
   TRY(forget_terminal(transaction, uid));
   owed.push_back({.action = "kp.purged",
                   .subject = uid.text(),

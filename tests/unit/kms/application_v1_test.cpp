@@ -1,0 +1,63 @@
+// Profile v1 within one domain, without other processes: what it shares with v2 although its messages lack what v2's have.
+#include "wire/v1.hpp"
+
+#include "applicants.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using test::refusal;
+using wire::Role;
+
+KmsSettings with_v1() {
+  KmsSettings out;
+  out.profile_v1 = true;
+  out.policy.applications = {.burst = 3, .per_minute = 1};
+  return out;
+}
+
+class ApplicationV1Test : public testing::TestWithParam<test::StoreKind> {
+ protected:
+  wire::v1::KeyApplication made(const Person& who, const SidWk& sid) {
+    wire::v1::KeyApplication out{.sid_wk = sid,
+                                 .sid_call = kms_.node().rng().id<SidCall>(),
+                                 .uid = who.terminal.uid,
+                                 .num_call = kms_.a().terminal.number,
+                                 .num_called = kms_.c().terminal.number,
+                                 .sign_sm2 = {},
+                                 .sign_pqc = {},
+                                 .cert_sm2 = who.terminal.classical,
+                                 .cert_pqc = who.terminal.ml_dsa,
+                                 .token = {}};
+    wire::v1::sign(out, who.signer, kms_.node().rng());
+    return out;
+  }
+  Result<net::Response> send(const Person& who, const wire::v1::KeyApplication& message) {
+    kms_.applying_ = &who;
+    return kms_.application().apply_v1(kms_.request_of(who, must(wire::v1::encode(message))));
+  }
+
+  Applicants kms_{with_v1(), GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, ApplicationV1Test, test::both_databases, test::name_of);
+
+TEST_P(ApplicationV1Test, ASubscriberAppliesNoMoreOftenThanInV2AndNobodyElseUsesUpItsRate) {
+  const auto good = made(kms_.a(), kms_.session());
+  must(send(kms_.a(), good));
+  EXPECT_EQ(refusal(send(kms_.a(), good)), ErrorCode::conflict) << "a replay, which counts";
+  auto forged = made(kms_.a(), kms_.session());
+  forged.sign_sm2.front() ^= 1U;
+  EXPECT_EQ(refusal(send(kms_.a(), forged)), ErrorCode::denied) << "which does not";
+  must(send(kms_.a(), made(kms_.a(), kms_.session())));
+  const auto fourth = send(kms_.a(), made(kms_.a(), kms_.session()));
+  ASSERT_EQ(refusal(fourth), ErrorCode::exhausted);
+  EXPECT_EQ(fourth.error().message, "A applies more often than 1 times a minute (3 at once); apply again later");
+  EXPECT_TRUE(kms_.on_record(fourth.error().message));
+  EXPECT_EQ(refusal(kms_.apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))), ErrorCode::exhausted) << "one rate for both profiles";
+  kms_.forget_rates();
+  must(send(kms_.a(), made(kms_.a(), kms_.session())));
+}
+
+}  // namespace
+}  // namespace qanat::kms
