@@ -294,6 +294,7 @@ TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsN
   const auto draw = [&](const std::string&, std::int64_t, std::int64_t, Deadline) -> Result<QuantumShares> {
     QuantumShares out;
     out.refs.push_back({.path_id = share_.path_id, .key_id = network_.rng().id<KeyId>()});
+    out.relays.push_back(3);
     out.keys.push_back(quantum_key_.duplicate());
     out.fetch_until_ms = now + 60'000;
     return Result<QuantumShares>(std::move(out));
