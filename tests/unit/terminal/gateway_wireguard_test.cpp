@@ -83,7 +83,7 @@ class UapiDouble {
     bool shakes = false;
   };
   template <class Read>
-  auto with(Read read) const {
+  std::string with(Read read) const {
     const std::lock_guard lock(mutex_);
     return read(interface_);
   }
