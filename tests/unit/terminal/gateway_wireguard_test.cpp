@@ -72,7 +72,9 @@ class UapiDouble {
     change([&](Interface& one) { one.shakes = true; });
   }
   /// Called when a preshared key has been set, before that is answered.
-  std::function<void()> on_key;
+  void set_on_key(const std::function<void()>& call) {
+    change([&](Interface& one) { one.on_key = call; });
+  }
 
  private:
   struct Interface {
@@ -81,9 +83,10 @@ class UapiDouble {
     std::uint64_t sent = 0;
     std::string others;
     bool shakes = false;
+    std::function<void()> on_key;
   };
   template <class Read>
-  auto with(Read read) const {
+  std::string with(Read read) const {
     const std::lock_guard lock(mutex_);
     return read(interface_);
   }
@@ -125,11 +128,13 @@ class UapiDouble {
     const std::string label = "preshared_key=";
     const std::size_t at = request.find(label);
     if (at != std::string::npos) {
+      std::function<void()> call;
       change([&](Interface& one) {
+        call = one.on_key;
         one.shared_key = request.substr(at + label.size(), 64);
         if (one.shakes && request.contains("private_key=")) one.handshake_s = seconds_ago(0);
       });
-      if (on_key) on_key();
+      if (call) call();
     }
     return "errno=0\n\n";
   }
@@ -206,10 +211,10 @@ TEST_F(WireGuardTunnelTest, AnEndOfTheProcessEndsTheWaitAndBringsTheFormerKeyBac
   interface_.set_shared_key(before_);
   interface_.set_handshake(seconds_ago(100));
   std::atomic<int> set = 0;
-  interface_.on_key = [&] {
+  interface_.set_on_key([&] {
     ++set;
     tunnel_->interrupt();
-  };
+  });
   const auto changed = tunnel_->put_in_force(id_of(1), std::nullopt, soon_);
   ASSERT_FALSE(changed);
   EXPECT_EQ(changed.error().code, ErrorCode::unavailable) << changed.error().message;
