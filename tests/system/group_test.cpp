@@ -306,6 +306,11 @@ class CrashDuringAGroup : public GroupNetwork {
   static Result<GroupView> survive(const std::string& element, const std::string& place) {
     const testing::ScopedTrace trace(__FILE__, __LINE__, element + " dies at " + place);
     const std::filesystem::path mark = net().network().folder() / ("crashed-" + place);
+    const auto carried = [&] {
+      return std::ranges::count_if(net().audit(element, "wk.carried"),
+                                   [](const wire::Json& entry) { return entry.text("reason").value_or("").starts_with("it carried a group's key"); });
+    };
+    const auto carried_before = carried();
     net().running().stop_element(element, RunningNetwork::Ending::orderly);
     const auto armed = net().running().start_element(element, QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + place, "QANAT_CRASH_ONCE=" + mark.string()});
     EXPECT_TRUE(armed) << armed.error().message;
@@ -321,6 +326,7 @@ class CrashDuringAGroup : public GroupNetwork {
     net().running().stop_element(element, RunningNetwork::Ending::kill);
     const auto restarted = net().running().start_element(element);
     EXPECT_TRUE(restarted) << restarted.error().message;
+    if (place == "kms.group.in_force" || place == "kms.group.taken") EXPECT_GT(carried(), carried_before) << "the carrier's key is destroyed, and its end not on record";
     std::optional<GroupView> again;
     TestNetwork::await(
         "a group with everybody in it",

@@ -489,6 +489,7 @@ void KmsService::stop() {
     const auto voided = parts_->quantum.void_all("this KMS stops", Deadline::after(give_back_max));
     if (!voided) node::log(node::LogLevel::warning, "pool of quantum keys: {}", voided.error().message);
   }
+  if (const auto forgotten = parts_->application.forget_paid(); !forgotten) node::log(node::LogLevel::warning, "owed records: {}", forgotten.error().message);
   if (parts_->guard == nullptr) return;
   if (const auto closed = parts_->guard->close(); !closed) node::log(node::LogLevel::error, "guard: {}", closed.error().message);
 }
