@@ -50,6 +50,7 @@ class KmsChainsTest : public testing::Test {
   }
   /// Connects to a KMS of domain b, one of whose front ends answers: by whether it takes the root that is named.
   Result<net::ChainedKey> connect(const std::string& name, const std::function<bool(const KeyId&)>& takes) {
+    if (taken_.empty()) must(ask(root()));  // so that the QKM is connected to: a root is waited for half a second alone
     const Secret exporter = Secret::copy_of(Bytes(net::chain_exporter_size, 9));
     const net::ChainLink link{.exporter = exporter, .server = far_.messages->ml_dsa, .ask = [&](const net::Call& call, Deadline) -> Result<net::Response> {
                                 const wire::Json asked = must(wire::Json::parse(call.body));
