@@ -13,6 +13,7 @@ class JointTest : public testing::TestWithParam<std::size_t> {
  protected:
   const Answers a{GetParam()};
   std::unique_ptr<crypto::Rng> rng = must(crypto::open_rng());
+  const Bytes block_ = a.signer("kms_a").sign(joint_tbs(a.derived("joint_root"), a.fps("kms_a")), *rng);
 
   Bytes leaf(std::size_t of) const { return joint_leaf(a.suite(), Bytes(5, static_cast<std::uint8_t>(of + 1))); }
   JointTree tree(std::size_t messages) const {
@@ -20,10 +21,17 @@ class JointTest : public testing::TestWithParam<std::size_t> {
     for (std::size_t i = 0; i < messages; ++i) leaves.push_back(leaf(i));
     return {a.suite(), std::move(leaves)};
   }
-  /// `name` of the script's joint deliveries, with its octets changed.
+  /// `name` of the script's deliveries with its path, signed together with the others.
+  Bytes joint(const std::string& name) const {
+    Bytes out = to_bytes(must(parse<KeyDeliver>(a.octets(name))).header_and_body());
+    append(out, block_);
+    append(out, a.derived("joint_path_" + name));
+    return out;
+  }
+  /// The same with its octets changed.
   template <class Change>
   Result<void> verified(const std::string& name, const Change& change) const {
-    Bytes octets = a.octets(name);
+    Bytes octets = joint(name);
     change(octets);
     ASSIGN_OR_RETURN(const auto message, parse<KeyDeliver>(octets));
     return verify(message, a.verifier("kms_a"), a.fps("kms_a"));
@@ -33,10 +41,11 @@ INSTANTIATE_TEST_SUITE_P(Suites, JointTest, testing::Range(std::size_t{0}, suite
                          [](const auto& info) { return info.param == 0 ? "GmHybrid" : "IntlHybrid"; });
 
 TEST_P(JointTest, TheScriptsDeliveriesHoldEachByItself) {
-  for (const std::string name : {"joint_deliver", "joint_deliver_eph", "joint_deliver_same_domain"}) {
+  EXPECT_EQ(to_hex(crypto::digest(a.suite().hash, joint_tbs(a.derived("joint_root"), a.fps("kms_a")))), to_hex(a.derived("joint_tbs_digest")));
+  for (const std::string name : {"deliver", "deliver_eph", "deliver_same_domain"}) {
     SCOPED_TRACE(name);
-    const auto message = must(parse<KeyDeliver>(a.octets(name)));
-    EXPECT_EQ(to_hex(message.hash), to_hex(a.hash(name)));
+    const auto message = must(parse<KeyDeliver>(joint(name)));
+    EXPECT_EQ(to_hex(message.hash), to_hex(crypto::digest(a.suite().hash, joint(name))));
     const Bytes tbs = to_be_signed(MessageType::key_deliver, message.header_and_body(), a.fps("kms_a"));
     EXPECT_EQ(to_hex(joint_root(a.suite(), joint_leaf(a.suite(), tbs), message.joint_path())), to_hex(a.derived("joint_root")));
     const auto held = verify(message, a.verifier("kms_a"), a.fps("kms_a"));
@@ -46,7 +55,7 @@ TEST_P(JointTest, TheScriptsDeliveriesHoldEachByItself) {
   }
 }
 
-TEST_P(JointTest, OursAreTheScriptsOctetsButForTheSignature) {
+TEST_P(JointTest, OurTreeIsTheScripts) {
   std::vector<Bytes> leaves;
   for (const std::string name : {"deliver", "deliver_eph", "deliver_same_domain"}) {
     const auto message = must(parse<KeyDeliver>(a.octets(name)));
@@ -54,7 +63,7 @@ TEST_P(JointTest, OursAreTheScriptsOctetsButForTheSignature) {
   }
   const JointTree made(a.suite(), leaves);
   EXPECT_EQ(to_hex(made.signed_root()), to_hex(a.derived("joint_root")));
-  EXPECT_EQ(to_hex(made.path(1)), to_hex(must(parse<KeyDeliver>(a.octets("joint_deliver_eph"))).joint_path()));
+  EXPECT_EQ(to_hex(made.path(1)), to_hex(a.derived("joint_path_deliver_eph")));
 }
 
 TEST_P(JointTest, EveryLeafLeadsToTheRootAndNoOtherDoes) {
@@ -104,10 +113,10 @@ TEST_P(JointTest, APathOfAnotherFormIsRefused) {
 }
 
 TEST_P(JointTest, AnyChangedOctetIsRefused) {
-  const std::string name = "joint_deliver_same_domain";
+  const std::string name = "deliver_same_domain";
   EXPECT_TRUE(verified(name, [](Bytes&) {}));
   const std::size_t path_at = must(parse<KeyDeliver>(a.octets("deliver_same_domain"))).octets.size();
-  const std::size_t size = a.octets(name).size();
+  const std::size_t size = joint(name).size();
   ASSERT_EQ(size, path_at + 2 + 2 * a.suite().digest);
   std::size_t at = 0;
   const auto refused = [&] { EXPECT_FALSE(verified(name, [&](Bytes& octets) { octets[at] ^= 0x01; })) << "octet " << at; };
@@ -119,13 +128,13 @@ TEST_P(JointTest, AnyChangedOctetIsRefused) {
 
 TEST_P(JointTest, OneOfADeliverysOwnSignaturesIsNoneOverSeveral) {
   Bytes octets = a.octets("deliver");
-  append(octets, must(parse<KeyDeliver>(a.octets("joint_deliver"))).joint_path());
+  append(octets, a.derived("joint_path_deliver"));
   const auto mixed = must(parse<KeyDeliver>(octets));
   EXPECT_FALSE(verify(mixed, a.verifier("kms_a"), a.fps("kms_a")));
 }
 
 TEST_P(JointTest, NoOtherMessageMayBringAPath) {
-  const Bytes path = to_bytes(must(parse<KeyDeliver>(a.octets("joint_deliver"))).joint_path());
+  const Bytes path = a.derived("joint_path_deliver");
   const auto with_path = [&](const std::string& name) {
     Bytes out = a.octets(name);
     append(out, path);

@@ -341,19 +341,16 @@ class Scenario:
         self.derived["transport_key_2"] = next_transport(suite, next_transport(suite, transport))
 
     def joint(self):
-        """One signature over three of the deliveries: leaves and nodes by their prefix octets, a fourth place that nobody has."""
+        """What one signature over three of the deliveries is made over, and their paths: leaves and nodes by their prefix octets, a fourth place that nobody has."""
         h, size = self.suite.hash, 2 * self.suite.curve.size + self.suite.dsa.signature_size
         names = ("deliver", "deliver_eph", "deliver_same_domain")
         unsigned = [self.octets(name)[:-size] for name in names]
         a, b, c, nobody = [h.digest(u8(0) + to_be_signed("KeyDeliver", one, self.fps("kms_a"))) for one in unsigned] + [h.digest(u8(0))]
         left, right = h.digest(u8(1) + a + b), h.digest(u8(1) + c + nobody)
         self.derived["joint_root"] = u8(2) + h.digest(u8(1) + left + right)
-        tbs = to_be_signed("Joint", self.derived["joint_root"], self.fps("kms_a"))
-        block = self.sign("kms_a", tbs, "joint")
+        self.derived["joint_tbs_digest"] = h.digest(to_be_signed("Joint", self.derived["joint_root"], self.fps("kms_a")))
         for place, (name, path) in enumerate(zip(names, (b + right, a + right, nobody + left))):
-            octets = unsigned[place] + block + u8(place) + u8(2) + path
-            entry = dict(type="KeyDeliver", signer="kms_a", tbs_digest=h.digest(tbs), hash=h.digest(octets), octets=octets)
-            self.messages[f"joint_{name}"] = entry
+            self.derived[f"joint_path_{name}"] = u8(place) + u8(2) + path
 
     def ax(self):
         suite, h = self.suite, self.suite.hash
