@@ -191,6 +191,7 @@ TEST_P(TerminalsTest, NeitherTokenNorGrantsOutliveTheCertificatesThatTheyWereGiv
   const auto left = [&](const std::string& table) {
     std::string out;
     must(store_->transact([&](store::Transaction& transaction) {
+      out.clear();
       return transaction.query("SELECT uid FROM " + table + " ORDER BY uid", {}, [&](const store::Row& row) { out += row.text(0) + " "; });
     }));
     return out;
