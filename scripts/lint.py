@@ -42,17 +42,20 @@ def folders_of(root):
 
 @functools.lru_cache(maxsize=None)
 def digest_of(path, root):
-    """Sources and the libraries that setup builds by content and by their place in the tree, what the system brings by size and time."""
+    """Sources and the libraries that setup builds by content, whatever it says of where it is, and by their place in the tree; what the system brings by size and time."""
     for folder, name in folders_of(root).items():
         if path.startswith(folder + os.sep):
-            return name + path[len(folder):] + hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+            return name + path[len(folder):] + hashlib.sha256(pathlib.Path(path).read_bytes().replace(folder.encode(), b"HERE")).hexdigest()
     status = os.stat(path)
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
 def key_of(entry, prerequisites, root, common):
     whole = hashlib.sha256(common.encode())
-    command = entry["command"].replace(entry["directory"], "BUILD").replace(root, "ROOT")
+    command = entry["command"]
+    named = {folder: "ROOT" + name for folder, name in folders_of(root).items()} | {entry["directory"]: "BUILD"}
+    for folder in sorted(named, key=len, reverse=True):  # a cache may stand beside the tree, under a name that goes on
+        command = command.replace(folder, named[folder])
     whole.update(command.encode())
     for path in sorted({os.path.realpath(os.path.join(entry["directory"], name)) for name in prerequisites}):
         whole.update(digest_of(path, root).encode())

@@ -37,13 +37,13 @@ class LintTest(unittest.TestCase):
             os.makedirs(os.path.join(cache, "botan-3"))
             os.symlink(os.path.join(cache, "botan-3"), os.path.join(folder, ".deps", "botan"))
             with open(os.path.join(cache, "botan-3", "aes.h"), "w", encoding="utf-8") as file:
-                file.write(header)
-            return lint.key_of({"directory": folder, "command": "clang++", "file": "a.cpp"}, [".deps/botan/aes.h"], folder, "version")
+                file.write(header + f'#define PREFIX "{cache}/botan-3"')
+            return lint.key_of({"directory": f"{folder}/build", "command": f"clang++ -isystem {cache}/botan-3", "file": "a.cpp"}, ["../.deps/botan/aes.h"], folder, "version")
 
         with tempfile.TemporaryDirectory() as base:
             base = os.path.realpath(base)
             first = key(f"{base}/one", f"{base}/cache-one", "int a;")
-            self.assertEqual(first, key(f"{base}/two", f"{base}/cache-two", "int a;"))
+            self.assertEqual(first, key(f"{base}/two", f"{base}/two-cache", "int a;"))
             self.assertNotEqual(first, key(f"{base}/three", f"{base}/cache-three", "int b;"))
 
     def test_clang_tidy_gets_the_compilers_own_command_and_reads_all_headers(self):
