@@ -187,6 +187,19 @@ TEST_P(JointDeliveryTest, OneThatDoesNotComeAfterAllKeepsNobodyWaiting) {
   EXPECT_EQ(good_paths(together(usual, {own_}), {own_}), std::vector<Bytes>{Bytes{}});
 }
 
+TEST_P(JointDeliveryTest, WhomOneWaitedForInVainIsNotCountedTwice) {
+  JointDelivery joint(*node_, *store_, wire::joint_messages_max);
+  {
+    const JointDelivery::Coming late(joint);
+    EXPECT_EQ(good_paths(together(joint, {own_}), {own_}), std::vector<Bytes>{Bytes{}});
+    clear();
+    const Signers by(3, own_);
+    good_paths(together(joint, by), by);
+    clear();
+  }  // comes to nothing when nobody counts on it any more
+  EXPECT_EQ(good_paths(together(joint, {own_}), {own_}), std::vector<Bytes>{Bytes{}});
+}
+
 TEST_P(JointDeliveryTest, EachStandsOrFallsByItself) {
   JointDelivery joint(*node_, *store_, wire::joint_messages_max, long_patience);
   const auto ended = together(joint, Signers(5, own_), [](std::size_t i) -> Result<Handed> {

@@ -71,15 +71,19 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
   const Asked asked = asked_of(http, request);
+  std::optional<JointDelivery::Coming> coming(std::in_place, joint_);
   TRY(authenticate(http, request, asked, applicant));
   const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
+  if (!applicant.owed) coming.reset();  // others are needed, who may take their time
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *applicant.known, std::move(applicant.looked)));
   node::StepTrace::Timer step11(trace_, 11);
   for (int turn = 0; turn < deliveries_tried; ++turn) {
-    if (turn > 0) TRY(grant_anew(http, asked, terminal, granted));
-    std::optional<JointDelivery::Coming> coming;
+    if (turn > 0) {
+      coming.reset();
+      TRY(grant_anew(http, asked, terminal, granted));
+    }
     ASSIGN_OR_RETURN(Message delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own, coming));
     ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, applicant.owed ? &request : nullptr, *coming, delivery, own));
     if (handed == Handed::token_ended) continue;
@@ -410,7 +414,7 @@ Result<Application::Message> Application::deliver(const net::Request& http, cons
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
   ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, *applicant.known, applicant.by));
-  coming.emplace(joint_);  // what is left is arithmetic
+  if (!coming) coming.emplace(joint_);  // what is left is arithmetic
   const Result<crypto::Encapsulator>& encapsulator = applicant.known->encapsulator;
   if (!encapsulator) return fail(encapsulator.error());
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, encapsulator->encapsulate(crypto::KemForm::to_static, node_.rng()));

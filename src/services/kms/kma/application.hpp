@@ -72,7 +72,7 @@ class Application {
   Result<Looked> look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid);
   /// The answer that the same application got, until it is acknowledged: the key is not encapsulated a second time. `conflict` if there is none.
   Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
-  /// Without its signature. `injected`: the charged key that the application names, which goes into the last mile. `coming` begins here.
+  /// Without its signature. `injected`: the charged key that the application names, which goes into the last mile. `coming` begins here at the latest.
   Result<Message> deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg, Bytes token,
                           const std::optional<SpentKey>& injected, const node::MessageSigner& own, std::optional<JointDelivery::Coming>& coming);
 

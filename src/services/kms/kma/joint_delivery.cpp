@@ -15,9 +15,11 @@ struct JointDelivery::Item {
 };
 
 struct JointDelivery::Group {
+  explicit Group(std::shared_ptr<const node::MessageSigner> signer) : own(std::move(signer)) {}
   std::shared_ptr<const node::MessageSigner> own;
   std::vector<Item*> items;  // by place; each of a thread that waits for `done`
   bool done = false;
+  std::condition_variable is_done;
 };
 
 /// What the lead owes the others of its group, also when it ends by an exception.
@@ -29,7 +31,7 @@ class JointDelivery::Lead {
   ~Lead() {
     const std::lock_guard lock(of_.mutex_);
     group_.done = true;
-    of_.changed_.notify_all();
+    group_.is_done.notify_all();
   }
 
  private:
@@ -45,19 +47,30 @@ JointDelivery::JointDelivery(node::Node& node, store::Store& store, std::size_t 
 JointDelivery::Coming::Coming(JointDelivery& to) : to_(to) {
   const std::lock_guard lock(to_.mutex_);
   ++to_.coming_;
+  since_ = to_.waits_in_vain_;
 }
 JointDelivery::Coming::~Coming() {
   const std::lock_guard lock(to_.mutex_);
-  if (!is_here_) to_.has_come();
+  if (!is_here_) to_.has_come(*this);
 }
 
-void JointDelivery::has_come() {
-  if (--coming_ == 0) changed_.notify_all();
+void JointDelivery::has_come(const Coming& one) {
+  if (one.since_ != waits_in_vain_) return;
+  CHECK(coming_ > 0);
+  if (--coming_ == 0) gathered_.notify_all();
 }
 
 void JointDelivery::close() {
   open_ = nullptr;
-  changed_.notify_all();
+  gathered_.notify_all();
+}
+
+void JointDelivery::wait_for_others(std::unique_lock<std::mutex>& lock, const Group& group) {
+  const auto closed = [&] { return open_.get() != &group; };
+  if (in_company_ && gathered_.wait_for(lock, door, closed)) return;
+  if (gathered_.wait_for(lock, patience_, [&] { return coming_ == 0 || closed(); })) return;
+  ++waits_in_vain_;
+  coming_ = 0;
 }
 
 Result<Handed> JointDelivery::hand_over(Coming& coming, Ready ready) {
@@ -66,16 +79,17 @@ Result<Handed> JointDelivery::hand_over(Coming& coming, Ready ready) {
   std::unique_lock lock(mutex_);
   // Another signer is in force since the group began, which goes without this one.
   if (open_ && open_->own != item.ready.own) close();
-  if (!open_) open_ = std::make_shared<Group>(Group{.own = item.ready.own, .items = {}});
+  if (!open_) open_ = std::make_shared<Group>(item.ready.own);
   const std::shared_ptr<Group> group = open_;
   const bool leads = group->items.empty();
   group->items.push_back(&item);
   coming.is_here_ = true;
-  has_come();
+  has_come(coming);
   if (group->items.size() == most_) close();
   if (leads) {
-    changed_.wait_for(lock, patience_, [&] { return coming_ == 0 || open_ != group; });
+    wait_for_others(lock, *group);
     if (open_ == group) open_ = nullptr;  // nobody joins from here on
+    in_company_ = group->items.size() > 1;
     ++signatures_;
     deliveries_ += group->items.size();
     lock.unlock();
@@ -83,7 +97,7 @@ Result<Handed> JointDelivery::hand_over(Coming& coming, Ready ready) {
     sign(*group);
     if (!store_.side_by_side()) finish(group->items);
   } else {
-    changed_.wait(lock, [&] { return group->done; });
+    group->is_done.wait(lock, [&] { return group->done; });
     lock.unlock();
   }
   if (item.is_signed && store_.side_by_side()) finish(std::array{&item});

@@ -23,15 +23,18 @@ enum class Handed : std::uint8_t { over, token_ended, made_before };
 /// signature is each thread's own.
 class JointDelivery {
  public:
-  /// What a delivery may be late for the sake of others. An encapsulation, which is what those on their way are at, takes a fifth of it.
+  /// What a delivery may be late for the sake of others. An application, which is what those on their way are at, takes a third of it.
   static constexpr std::chrono::milliseconds usual_patience{2};
+  /// Where deliveries came together just before, others may be at the door: from reading a request to its Coming it takes that long.
+  static constexpr std::chrono::microseconds door{300};
 
   /// `most` deliveries at a time, 1 … wire::joint_messages_max; with 1 each is by itself.
   JointDelivery(node::Node& node, store::Store& store, std::size_t most, std::chrono::milliseconds patience = usual_patience);
   JointDelivery(const JointDelivery&) = delete;
   JointDelivery& operator=(const JointDelivery&) = delete;
 
-  /// A delivery on its way, of one that nothing keeps waiting any more: those that are ready wait for it.
+  /// A delivery on its way, of one that nothing is known to keep waiting: those that are ready wait for it. Whom one of them waited for in vain, nobody waits for
+  /// again.
   class Coming {
    public:
     explicit Coming(JointDelivery& to);
@@ -42,6 +45,7 @@ class JointDelivery {
    private:
     friend class JointDelivery;
     JointDelivery& to_;
+    std::uint64_t since_ = 0;  // waits_in_vain_ when it began
     bool is_here_ = false;
   };
 
@@ -65,10 +69,11 @@ class JointDelivery {
   struct Item;
   struct Group;
   class Lead;
-  /// With the lock held: one fewer is waited for.
-  void has_come();
-  /// With the lock held: nobody joins the group that is open.
+  /// With the lock held, as for the next two: one fewer is waited for, if it still was.
+  void has_come(const Coming& one);
+  /// Nobody joins the group that is open.
   void close();
+  void wait_for_others(std::unique_lock<std::mutex>& lock, const Group& group);
   void sign(const Group& group);
   void finish(std::span<Item* const> items);
   using Verdicts = std::vector<Result<Handed>>;  // by place
@@ -79,8 +84,10 @@ class JointDelivery {
   const std::size_t most_;
   const std::chrono::milliseconds patience_;
   std::mutex mutex_;  // guards everything below, and whether a group is done
-  std::condition_variable changed_;
-  std::size_t coming_ = 0;
+  std::condition_variable gathered_;  // a lead waits for it
+  std::size_t coming_ = 0;            // since the last wait in vain
+  std::uint64_t waits_in_vain_ = 0;
+  bool in_company_ = false;      // the last group was of several
   std::shared_ptr<Group> open_;  // that can still be joined
   std::uint64_t deliveries_ = 0;
   std::uint64_t signatures_ = 0;
