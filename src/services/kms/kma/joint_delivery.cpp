@@ -29,8 +29,10 @@ class JointDelivery::Lead {
   Lead(const Lead&) = delete;
   Lead& operator=(const Lead&) = delete;
   ~Lead() {
-    const std::lock_guard lock(of_.mutex_);
-    group_.done = true;
+    {
+      const std::lock_guard lock(of_.mutex_);
+      group_.done = true;
+    }
     group_.is_done.notify_all();
   }
 
