@@ -4,6 +4,7 @@
 
 #include "crypto/kdf.hpp"
 #include "node/recorded.hpp"
+#include "services/kms/kma/agreement.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::kms {
@@ -142,14 +143,16 @@ Result<Chains::Root> Chains::read_key(const wire::Json& answer, const SidWk& ses
 }
 
 Result<Chains::Root> Chains::take_root(const std::string& domain, Deadline deadline) {
-  ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
-  ASSIGN_OR_RETURN(const SidWk session, SidWk::parse_hex(to_hex(node_.rng().bytes(SidWk::size))));
-  const wire::Json body = wire::Json::object(
-      {{"peer_domain", domain}, {"sid_wk", session.hex()}, {"count", 1}, {"kms", node_.identity().name}, {"quality", wire::Json::object({{"paths", 1}})}});
-  ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm, body, deadline, node_.new_request_id()));
-  ASSIGN_OR_RETURN(Root root, read_key(answer, session));
-  root.until = node_.clock().now_ms() + static_cast<UnixMs>(settings_.chain_refresh.count());
-  return Result<Root>(std::move(root));
+  // Where they are required, no call reaches that domain without: whoever demands quantum keys demands this one.
+  const Demand demand = settings_.km2_chain == net::ChainNeed::required ? Demand::strict : Demand::wished;
+  const auto session = node_.rng().id<SidWk>();
+  ASSIGN_OR_RETURN(QuantumShares drawn,
+                   agreement_.draw(domain, {.what_for = "chains", .session = session, .demand = demand}, deadline, node_.new_request_id()));
+  if (drawn.refs.size() != 1) return fail(ErrorCode::unavailable, "Km-3: one key was asked for, " + std::to_string(drawn.refs.size()) + " came");
+  return Result<Root>(Root{.session = session,
+                           .key_id = drawn.refs.front().key_id,
+                           .key = std::move(drawn.keys.front()),
+                           .until = node_.clock().now_ms() + static_cast<UnixMs>(settings_.chain_refresh.count())});
 }
 
 Result<Secret> Chains::root_of(const Identity& kms, const SidWk& session, const KeyId& key_id, Deadline deadline) {

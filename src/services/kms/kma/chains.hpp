@@ -13,9 +13,13 @@
 
 namespace qanat::kms {
 
+class Agreement;
+
 class Chains {
  public:
-  Chains(node::Node& node, const KmsSettings& settings, crypto::SiteKey site_key) : node_(node), settings_(settings), site_key_(std::move(site_key)) {}
+  /// Quantum keys come as `agreement` draws them. All of them must outlive it.
+  Chains(node::Node& node, const KmsSettings& settings, Agreement& agreement, crypto::SiteKey site_key)
+      : node_(node), settings_(settings), agreement_(agreement), site_key_(std::move(site_key)) {}
 
   /// From now on connections to the other KMSs and to this domain's QKM are chained, as the settings have it.
   void begin();
@@ -45,6 +49,7 @@ class Chains {
 
   node::Node& node_;
   const KmsSettings& settings_;
+  Agreement& agreement_;
   const crypto::SiteKey site_key_;
   std::mutex mutex_;
   std::map<std::string, std::vector<Root>> own_;  // by the other KMS's name: what was taken for it, the newest first. Each of its front ends knows its own
