@@ -3,8 +3,10 @@
 
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "crypto/kdf.hpp"
 #include "kms_core.hpp"
@@ -27,7 +29,14 @@ class KmsChainsTest : public testing::Test {
         qkm_(network_, chains_qkm, {{Endpoint::km3_fetch, [this](const net::Request& request) { return keys(request); }},
                                     {Endpoint::km3_take, [this](const net::Request& request) { return taken(request); }},
                                     {Endpoint::km3_status, [this](const net::Request&) { return status(); }}}),
-        node_(open_kms_node(network_, {&qkm_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
+        far_kms_(network_, chains_far,
+                 {{Endpoint::km2_chain,
+                   [this](const net::Request&) -> Result<net::Response> {
+                     ++far_asked_;
+                     return net::Response{.status = 204, .content_type = "", .body = {}};
+                   }},
+                  {Endpoint::km2_confirm, [](const net::Request&) -> Result<net::Response> { return net::Response{.status = 204, .content_type = "", .body = {}}; }}}),
+        node_(open_kms_node(network_, {&qkm_, &far_kms_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
         senders_(*node_) {
     open();
   }
@@ -55,6 +64,7 @@ class KmsChainsTest : public testing::Test {
   }
   /// Another key each time.
   Result<net::Response> taken(const net::Request&) {
+    const std::lock_guard lock(mutex_);
     taken_.push_back(root());
     const Bytes wrapped = must(crypto::SiteKey::read(site_key_)).wrap(concat({as_bytes("km-3"), taken_.back().view()}), quantum_key(), network_.rng());
     const wire::Json key = wire::Json::object({{"path_id", std::string(2 * PathId::size, '1')},
@@ -71,6 +81,9 @@ class KmsChainsTest : public testing::Test {
   /// Connects to a KMS of domain b, one of whose front ends answers: by whether it takes the root that is named.
   Result<net::ChainedKey> connect(const std::string& name, const std::function<bool(const KeyId&)>& takes) {
     if (taken_.empty()) must(ask(root()));  // so that the QKM is connected to: a root is waited for half a second alone
+    return next_to(name, takes);
+  }
+  Result<net::ChainedKey> next_to(const std::string& name, const std::function<bool(const KeyId&)>& takes) {
     const Secret exporter = Secret::copy_of(Bytes(net::chain_exporter_size, 9));
     const net::ChainLink link{.exporter = exporter, .server = far_.messages->ml_dsa, .ask = [&](const net::Call& call, Deadline) -> Result<net::Response> {
                                 const wire::Json asked = must(wire::Json::parse(call.body));
@@ -110,10 +123,13 @@ class KmsChainsTest : public testing::Test {
   KmsSettings settings_;
   std::vector<KeyId> answers_;
   std::vector<KeyId> fetched_;
-  std::vector<KeyId> taken_;
+  std::mutex mutex_;
+  std::vector<KeyId> taken_;  // under mutex_, while connections are made
   std::atomic<std::int64_t> stock_ = 0;  // as the QKM says
   node::Credentials far_;
   Double qkm_;
+  std::atomic<int> far_asked_ = 0;
+  Double far_kms_;  // takes every root, and chains nothing
   std::unique_ptr<node::Node> node_;
   node::SenderDirectory senders_;
   node::StepTrace trace_{network_.state_of(kms_id)};
@@ -183,6 +199,48 @@ TEST_F(KmsChainsTest, AKmsThatSaysThatItKnowsNoRootDrainsNoStock) {
   EXPECT_EQ(taken_.size(), 2U);
   must(connect("kms-b", [&](const KeyId& named) { return named == taken_.front(); }));
   EXPECT_EQ(taken_.size(), 2U) << "the root that it knows again serves";
+}
+
+TEST_F(KmsChainsTest, ARootServesForItsTimeAlone) {
+  const auto knows = [](const KeyId&) { return true; };
+  for (int i = 0; i < 3; ++i) must(connect("kms-b", knows));
+  EXPECT_EQ(taken_.size(), 1U);
+  settings_.chain_refresh = std::chrono::milliseconds(0);
+  for (int i = 0; i < 3; ++i) must(connect("kms-b2", knows));
+  EXPECT_EQ(taken_.size(), 4U) << "each was over when it was taken";
+}
+
+TEST_F(KmsChainsTest, ConnectionsThatAreInUseAreRefreshedAsTheSettingsHaveIt) {
+  settings_.km3_chain.reset();
+  must(ask(root()));  // so that the QKM is connected to
+  const Bytes body{1};
+  for (const std::chrono::milliseconds refresh : {KmsSettings().chain_refresh, std::chrono::milliseconds(0)}) {
+    settings_.chain_refresh = refresh;
+    open();
+    chains_->begin();
+    taken_.clear();
+    far_asked_ = 0;
+    for (int i = 0; i < 3; ++i) must(node_->call(Endpoint::km2_confirm, "kms-b", body, test::soon(), node_->new_request_id()));
+    EXPECT_EQ(far_asked_, refresh.count() == 0 ? 3 : 1);
+    EXPECT_EQ(taken_.size(), refresh.count() == 0 ? 3U : 1U);
+  }
+}
+
+TEST_F(KmsChainsTest, ConnectionsOfOneMomentComeUnderOneRoot) {
+  must(ask(root()));  // so that the QKM is connected to
+  std::atomic<int> connected = 0;
+  std::barrier together(4);
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        together.arrive_and_wait();
+        connected += next_to("kms-b", [](const KeyId&) { return true; }) ? 1 : 0;
+      });
+    }
+  }
+  EXPECT_EQ(connected, 4);
+  EXPECT_EQ(taken_.size(), 1U);
 }
 
 TEST_F(KmsChainsTest, OfTheStockThatIsKeptARootIsTakenWhereChainsAreRequiredAlone) {

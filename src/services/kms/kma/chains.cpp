@@ -1,7 +1,5 @@
 #include "services/kms/kma/chains.hpp"
 
-#include <set>
-
 #include "crypto/kdf.hpp"
 #include "node/recorded.hpp"
 #include "services/kms/kma/agreement.hpp"
@@ -53,10 +51,11 @@ void Chains::begin() {
       const auto next = [this, name = name, domain = peer.domain](const net::ChainLink& link, Deadline deadline) {
         return next_to_kms(name, domain, link, deadline);
       };
-      node_.chain(name, next, *settings_.km2_chain);
+      node_.chain(name, next, *settings_.km2_chain, settings_.chain_refresh);
     }
     if (peer.kind == Kind::qkm && peer.domain == node_.identity().domain && settings_.km3_chain) {
-      node_.chain(name, [this](const net::ChainLink& link, Deadline deadline) { return next_to_qkm(link, deadline); }, *settings_.km3_chain);
+      node_.chain(
+          name, [this](const net::ChainLink& link, Deadline deadline) { return next_to_qkm(link, deadline); }, *settings_.km3_chain, settings_.chain_refresh);
     }
   }
 }
@@ -78,20 +77,45 @@ std::vector<Chains::Root> Chains::roots_for(const std::string& name, UnixMs now)
   return out;
 }
 
-Result<net::ChainedKey> Chains::next_to_kms(const std::string& name, const std::string& domain, const net::ChainLink& link, Deadline deadline) {
-  const UnixMs now = node_.clock().now_ms();
-  const std::vector<Root> known = roots_for(name, now);
-  for (const Root& root : known) {
-    // not_found: another of its front ends has fetched that one, or it has started anew.
+Result<net::ChainedKey> Chains::by_known_root(const std::string& name, std::set<KeyId>& unknown_there, const net::ChainLink& link, Deadline deadline) {
+  for (const Root& root : roots_for(name, node_.clock().now_ms())) {
+    if (unknown_there.contains(root.key_id)) continue;
     auto chained = ask_kms(root, link, deadline);
     if (chained || chained.error().code != ErrorCode::not_found) return chained;
+    // Another of its front ends has fetched that one, or it has started anew.
+    unknown_there.insert(root.key_id);
   }
+  return fail(ErrorCode::not_found, "chain: no root that " + name + " knows");
+}
+
+Chains::Turn::~Turn() {
+  {
+    const std::lock_guard lock(chains.mutex_);
+    chains.taking_.erase(name);
+  }
+  chains.turn_over_.notify_all();
+}
+
+Result<net::ChainedKey> Chains::next_to_kms(const std::string& name, const std::string& domain, const net::ChainLink& link, Deadline deadline) {
+  std::set<KeyId> unknown_there;
+  auto known = by_known_root(name, unknown_there, link, deadline);
+  if (known || known.error().code != ErrorCode::not_found) return known;
+  {
+    std::unique_lock lock(mutex_);
+    if (!turn_over_.wait_for(lock, deadline.remaining(), [&] { return taking_.insert(name).second; }))
+      return fail(ErrorCode::deadline_exceeded, "chain: another connection to " + name + " waits for a quantum key");
+  }
+  const Turn turn{.chains = *this, .name = name};
+  // Connections that are refreshed at the same moment come under the root that the first of them takes.
+  known = by_known_root(name, unknown_there, link, deadline);
+  if (known || known.error().code != ErrorCode::not_found) return known;
+  const UnixMs now = node_.clock().now_ms();
   {
     const std::lock_guard lock(mutex_);
     const auto barred = not_before_.find(name);
     if (barred != not_before_.end() && barred->second > now) return fail(ErrorCode::unavailable, "chain: a quantum key was asked for a moment ago for " + name);
     // Whoever says again and again that it knows none drains no stock.
-    if (!known.empty()) not_before_[name] = now + try_again_after_ms;
+    if (!unknown_there.empty()) not_before_[name] = now + try_again_after_ms;
   }
   auto root = take_root(domain, deadline.sooner_of(root_wait_max));
   auto chained = root ? ask_kms(*root, link, deadline) : Result<net::ChainedKey>(fail(root.error()));
