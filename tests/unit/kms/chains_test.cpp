@@ -35,7 +35,8 @@ class KmsChainsTest : public testing::Test {
                      ++far_asked_;
                      return net::Response{.status = 204, .content_type = "", .body = {}};
                    }},
-                  {Endpoint::km2_confirm, [](const net::Request&) -> Result<net::Response> { return net::Response{.status = 204, .content_type = "", .body = {}}; }}}),
+                  {Endpoint::km2_confirm,
+                   [](const net::Request&) -> Result<net::Response> { return net::Response{.status = 204, .content_type = "", .body = {}}; }}}),
         node_(open_kms_node(network_, {&qkm_, &far_kms_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
         senders_(*node_) {
     open();
