@@ -81,6 +81,7 @@ enum class ChainNeed : std::uint8_t { preferred, required };
 struct Chaining {
   ChainNext next;
   ChainNeed need = ChainNeed::required;
+  std::chrono::milliseconds age_max{86'400'000};  // an older connection, chained or not, gets no further call: one under another key takes its place
   std::function<void(const Error&)> fallen_back = {};
 };
 

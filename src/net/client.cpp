@@ -57,6 +57,8 @@ class PooledClient final : public Client {
   /// The connection that follows this one under a key of its own, to the same place.
   Result<std::unique_ptr<Connection>> followed(const ChainNext& next, Connection& before, const Target::Place& place, Deadline deadline);
   Result<void> check_status(Connection& connection, Deadline deadline) const;
+  /// Under mutex_.
+  [[nodiscard]] bool is_too_old(const Connection& connection, steady::time_point now) const;
   std::unique_ptr<Connection> take_idle();
   void give_back(std::unique_ptr<Connection> connection);
   Error in_call(const Call& call, Error error) const;
@@ -112,6 +114,7 @@ Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
 std::unique_ptr<Connection> PooledClient::make(SSL_CTX& context) {
   auto connection = make_connection(context, *trust_, target_.expected);
   connection->generation = generation_;
+  connection->dialled_at = steady::now();
   return connection;
 }
 
@@ -121,6 +124,7 @@ Result<std::unique_ptr<Connection>> PooledClient::followed(const ChainNext& next
     const std::lock_guard lock(mutex_);
     if (!context_) return fail(context_.error());
     after = make(**context_);
+    after->dialled_at = before.dialled_at;
     after->generation = before.generation;  // what has been dropped meanwhile stays dropped
   }
   const Secret exporter = before.exporter();
@@ -205,6 +209,10 @@ Result<void> PooledClient::check_status(Connection& connection, Deadline deadlin
   return fail(unknown ? code : ErrorCode::unauthenticated, "server certificate's status: " + good.error().message);
 }
 
+bool PooledClient::is_too_old(const Connection& connection, steady::time_point now) const {
+  return chaining_ && now - connection.dialled_at >= chaining_->age_max;
+}
+
 std::unique_ptr<Connection> PooledClient::take_idle() {
   std::vector<std::unique_ptr<Connection>> old;  // closed after the lock is released
   const std::lock_guard lock(mutex_);
@@ -214,7 +222,7 @@ std::unique_ptr<Connection> PooledClient::take_idle() {
     std::unique_ptr<Connection> connection = std::move(idle_.back());
     idle_.pop_back();
     const bool holds = connection->server_certificate().not_after() > today;
-    if (holds && now - connection->idle_since < idle_kept_for && connection->is_open()) return connection;
+    if (holds && now - connection->idle_since < idle_kept_for && !is_too_old(*connection, now) && connection->is_open()) return connection;
     old.push_back(std::move(connection));
   }
   return nullptr;
@@ -246,7 +254,8 @@ void PooledClient::give_back(std::unique_ptr<Connection> connection) {
   connection->idle_since = steady::now();
   std::unique_ptr<Connection> oldest;
   const std::lock_guard lock(mutex_);
-  if (connection->generation != generation_) {  // it was in use when others were dropped: its certificate was not looked at
+  // It was in use when others were dropped (its certificate was not looked at), or has served its time.
+  if (connection->generation != generation_ || is_too_old(*connection, connection->idle_since)) {
     oldest = std::move(connection);
     return;
   }

@@ -42,7 +42,7 @@ class Client {
   /// `stapled`, if given, gets what the server staples to its certificate, before `status` is asked.
   static std::unique_ptr<Client> create(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust,
                                         StatusCheck status, StapleSink stapled = {});
-  /// From now on each new connection is followed by a chained one, which is the one that serves; none of those that are idle is used again.
+  /// From now on each new connection is followed by a chained one, which is the one that serves until its age_max; none of those that are idle is used again.
   virtual void chain(Chaining chaining) = 0;
   virtual ~Client() = default;
   /// Any complete answer is a value, also 4xx and 5xx; unavailable if no answer could be had, deadline_exceeded, unauthenticated if the

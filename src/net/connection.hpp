@@ -40,6 +40,7 @@ class Connection {
 
   // The pool's notes.
   std::optional<std::chrono::steady_clock::time_point> status_good_at;
+  std::chrono::steady_clock::time_point dialled_at;
   std::chrono::steady_clock::time_point idle_since;
   std::uint64_t generation = 0;  // of the pool, when it was dialled
 };

@@ -24,7 +24,7 @@ net::ChainedKey Node::chained_key(const net::ChainLink& link, Bytes identity, co
   return {.identity = std::move(identity), .psk = net::chain_key(extra, link.exporter, context)};
 }
 
-void Node::chain(std::string_view peer, net::ChainNext next, net::ChainNeed need) {
+void Node::chain(std::string_view peer, net::ChainNext next, net::ChainNeed need, std::chrono::milliseconds age_max) {
   const auto found = clients_.find(peer);
   CHECK(found != clients_.end());
   const auto fallen_back = [this, uri = found->second->target().expected.uri()](const Error& why) {
@@ -32,7 +32,7 @@ void Node::chain(std::string_view peer, net::ChainNext next, net::ChainNeed need
     // The request goes on either way; where the record cannot be written, its own is refused.
     (void)record({.action = "chain.without", .outcome = audit::outcome_of(why.code), .subject = uri, .object = "", .reason = why.message, .request_id = ""});
   };
-  found->second->chain({.next = std::move(next), .need = need, .fallen_back = fallen_back});
+  found->second->chain({.next = std::move(next), .need = need, .age_max = age_max, .fallen_back = fallen_back});
 }
 
 }  // namespace qanat::node

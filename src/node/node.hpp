@@ -62,8 +62,9 @@ class Node {
   Result<void> expect_chained(const net::Request& request, ByteView identity, const Secret& extra);
   /// The client's side.
   [[nodiscard]] net::ChainedKey chained_key(const net::ChainLink& link, Bytes identity, const Secret& extra) const;
-  /// Connections to this peer are chained from now on; that one could not be is logged, and on record. CHECKs that there is such a peer.
-  void chain(std::string_view peer, net::ChainNext next, net::ChainNeed need);
+  /// Connections to this peer are chained from now on, and none serves longer than `age_max`; that one could not be chained is logged, and on record. CHECKs
+  /// that there is such a peer.
+  void chain(std::string_view peer, net::ChainNext next, net::ChainNeed need, std::chrono::milliseconds age_max);
   /// Requests of these points are answered over chained connections alone; before serve().
   void require_chained(std::set<points::Endpoint> endpoints) { chained_alone_ = std::move(endpoints); }
 

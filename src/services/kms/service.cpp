@@ -76,8 +76,8 @@ struct KmsService::Parts {
         history(node, *store, ledger, settings),
         senders(node),
         access(node, *store, senders),
-        chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
+        chains(node, settings, agreement, std::move(chain_key)),
         injection({.node = node, .store = *store, .settings = settings, .seals = keys->of(Pool::charged), .ledger = ledger}, quantum_for_charges(node, agreement)),
         media(node, *store, settings, injection),
         application(node, *store, ledger, agreement, access, injection, trace, settings),
@@ -109,8 +109,8 @@ struct KmsService::Parts {
   Access access;
   Errands errands;
   Errands rounds;  // lists and evidence: a CAS or CMSP that is slow keeps no QKM from what it is told
-  Chains chains;
   Agreement agreement;
+  Chains chains;
   Injection injection;
   MediumDesk media;
   Application application;
@@ -202,7 +202,10 @@ QuantumPool::Parts KmsService::Parts::quantum_parts() {
           .rng = node.rng(),
           .owner = node.settings().store ? front_end_of(node) : "0",
           .draw = [this](const std::string& domain, std::int64_t count, std::int64_t paths, Deadline deadline) {
-            return agreement.draw(domain, node.rng().id<SidWk>(), count, paths, deadline, node.new_request_id());
+            const QuantumPool::Lot lot{.keys = paths > 1 ? paths : lot_under(*agreement.terms()).keys, .paths = paths};
+            return agreement.draw(domain,
+                                  {.what_for = "pool", .session = node.rng().id<SidWk>(), .lot = lot, .lots = std::max<std::int64_t>(1, count / lot.keys)}, deadline,
+                                  node.new_request_id());
           },
           .give_back = [this](const std::vector<KeyId>& ids, Deadline deadline) { return agreement.give_back(ids, deadline); },
           .record = [this](std::string_view action, std::string_view object, std::string_view reason) {

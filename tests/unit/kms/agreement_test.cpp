@@ -1,6 +1,7 @@
 // Steps 7 to 9 across domains at both KMSs: what counts of CMSP's word, of the other KMS's offer, answer and confirmation, and of the QKM's keys.
 #include "services/kms/kma/agreement.hpp"
 
+#include <atomic>
 #include <thread>
 
 #include "kms_core.hpp"
@@ -33,7 +34,16 @@ class KmsAgreementTest : public testing::Test {
              {{Endpoint::km2_offer, [this](const net::Request& request) { return accept(request); }},
               {Endpoint::km2_confirm, [this](const net::Request& request) { return take_confirmation(request); }}}),
         qkm_(network_, agreement_qkm,
-             {{Endpoint::km3_take, [this](const net::Request&) { return quantum_keys(); }},
+             {{Endpoint::km3_take,
+               [this](const net::Request&) {
+                 ++drawn_;
+                 return quantum_keys();
+               }},
+              {Endpoint::km3_status,
+               [this](const net::Request&) -> Result<net::Response> {
+                 const wire::Json peer = wire::Json::object({{"domain", "b"}, {"stock", stock_.load()}});
+                 return node::json_response(wire::Json::object({{"peers", wire::Json::array({peer})}}));
+               }},
               {Endpoint::km3_fetch, [this](const net::Request&) { return quantum_keys(); }}}),
         node_(open_kms_node(network_, {&cmsp_, &far_, &qkm_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
         senders_(*node_) {
@@ -238,6 +248,8 @@ class KmsAgreementTest : public testing::Test {
   std::vector<wire::ShareRef> given_{share_};  // what the QKM gives; each path has two relays more than its number
   const Secret quantum_key_ = Secret::copy_of(Bytes(wire::wk_size, 0x51));
   bool quantum_ = false;   // the QKM has the key
+  std::atomic<std::int64_t> stock_ = 0;  // as it says
+  std::atomic<int> drawn_ = 0;           // how often it was asked for keys
   bool far_holds_ = true;  // so has the other domain's
   bool far_refuses_ = false;
   int answers_lost_ = 0;  // to confirmations that it takes
@@ -286,6 +298,33 @@ TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmat
   const Asked wanted = asked();
   EXPECT_EQ(refusal(call(wanted)), ErrorCode::denied) << "the other KMS does not take the confirmation";
   EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::generated);
+}
+
+TEST_F(KmsAgreementTest, OfTheStockThatIsKeptACallTakesWhatItDemandsAlone) {
+  settings_.policy.quantum_reserve = 10;
+  open();
+  quantum_ = true;
+  stock_ = 10;
+  EXPECT_EQ(must(call()).because, Because::stock_is_kept);
+  EXPECT_EQ(drawn_, 0);
+  Asked demanding = asked();
+  demanding.min_assurance = wire::Assurance::one_qkd_path;
+  EXPECT_EQ(must(call(demanding)).source, Source::quantum_and_pqc);
+  EXPECT_EQ(drawn_, 1);
+  stock_ = 11;
+  EXPECT_EQ(must(call()).source, Source::quantum_and_pqc);
+  EXPECT_EQ(drawn_, 2);
+}
+
+TEST_F(KmsAgreementTest, ForADomainThatNoQuantumKeyLeadsToNoCallAsksTheQkm) {
+  settings_.policy.no_quantum_with = {"b"};
+  open();
+  quantum_ = true;
+  EXPECT_EQ(must(call()).because, Because::peer_has_no_quantum);
+  Asked demanding = asked();
+  demanding.min_assurance = wire::Assurance::one_qkd_path;
+  EXPECT_EQ(refusal(call(demanding)), ErrorCode::denied);
+  EXPECT_EQ(drawn_, 0);
 }
 
 TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsNotTold) {

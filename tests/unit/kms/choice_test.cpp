@@ -78,7 +78,8 @@ TEST(ChoiceTest, QuantumKeysAreTakenWheneverTheyMayBeAndOnlyThen) {
   for_each_situation([&](const Situation& at) {
     if (at.same_domain) return;
     const bool demanded = at.demanded >= Assurance::one_qkd_path;
-    const bool kept = at.live.stock && *at.live.stock - at.policy.shares < at.policy.quantum_reserve;
+    const std::int64_t takes = at.policy.paths > 1 ? at.policy.paths : at.policy.shares;
+    const bool kept = at.live.stock && *at.live.stock - takes < at.policy.quantum_reserve;
     const bool possible = at.granted >= Assurance::one_qkd_path && at.live.qkm && at.live.peer_has_quantum && at.live.quantum_key;
     const bool may = possible && (demanded || (at.policy.quantum_undemanded && !kept));
     const bool split = at.policy.paths > 1 && at.granted == Assurance::disjoint_qkd_paths && at.live.separate_paths;
@@ -141,6 +142,34 @@ TEST(ChoiceTest, StockThatIsKeptForThoseWhoDemandItIsGivenToThem) {
   EXPECT_EQ(choose(at).source, Source::quantum_and_pqc) << "ten are left after it";
   at.live.stock.reset();
   EXPECT_EQ(choose(at).source, Source::quantum_and_pqc) << "what is not known is tried";
+}
+
+TEST(ChoiceTest, StockIsKeptFromKeysOverSeveralPathsAllTogether) {
+  Situation at;
+  at.policy.paths = 3;
+  at.policy.quantum_reserve = 10;
+  at.live.stock = 12;
+  EXPECT_EQ(choose(at).because, Because::stock_is_kept) << "two of the three would be";
+  at.live.stock = 13;
+  EXPECT_EQ(choose(at).shares, 3);
+}
+
+TEST(ChoiceTest, WhoeverTakesQuantumKeysTakesThemInWholeLotsAndLeavesWhatIsKept) {
+  const auto room = [](std::int64_t stock, Demand demand) {
+    return room_for({.keys = 2, .lots = 3, .demand = demand, .reserve = 10}, {.stock = stock}).value_or(0);
+  };
+  EXPECT_EQ(room(9, Demand::wished), 0);
+  EXPECT_EQ(room(11, Demand::wished), 0);
+  EXPECT_EQ(room(12, Demand::wished), 1);
+  EXPECT_EQ(room(15, Demand::wished), 2);
+  EXPECT_EQ(room(99, Demand::wished), 3);
+  for (const std::int64_t stock : {0, 9, 99}) EXPECT_EQ(room(stock, Demand::strict), 3) << "it is kept for these";
+  EXPECT_EQ(room_for({.reserve = 10}, {.stock = 10}).error(), Because::stock_is_kept);
+  EXPECT_EQ(room_for({.reserve = 10}, {.stock = {}}).value_or(0), 1) << "what is not known is tried";
+  for (const Demand demand : {Demand::wished, Demand::strict}) {
+    EXPECT_EQ(room_for({.demand = demand}, {.qkm = false, .stock = {}}).error(), Because::no_qkm);
+    EXPECT_EQ(room_for({.demand = demand}, {.peer_has_quantum = false, .stock = {}}).error(), Because::peer_has_no_quantum);
+  }
 }
 
 }  // namespace

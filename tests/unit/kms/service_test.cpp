@@ -192,6 +192,50 @@ TEST_F(KmsServiceTest, NoQuantumKeysAreDrawnAheadForADomainThatNoCallTakesThemFo
   service->stop();
 }
 
+TEST_F(KmsServiceTest, ThePoolLeavesTheStockThatIsKeptAtTheQkm) {
+  test::TrustedNetwork network;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::pair<std::string, std::int64_t>> drawn;
+  const auto take = [&](const net::Request& request) -> Result<net::Response> {
+    ASSIGN_OR_RETURN(const wire::Json asked, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const std::string domain, asked.text("peer_domain"));
+    ASSIGN_OR_RETURN(const std::int64_t count, asked.integer("count", 0, 64));
+    {
+      const std::lock_guard lock(mutex);
+      drawn.emplace_back(domain, count);
+    }
+    changed.notify_all();
+    return fail(ErrorCode::unavailable, "no keys");
+  };
+  const auto status = [](const net::Request&) -> Result<net::Response> {
+    const wire::Json kept = wire::Json::object({{"domain", "b"}, {"stock", 11}});
+    const wire::Json more = wire::Json::object({{"domain", "c"}, {"stock", 15}});
+    return node::json_response(wire::Json::object({{"peers", wire::Json::array({kept, more})}}));
+  };
+  Double qkm(network, identity("qanat://a/qkm/qkm-a"), {{Endpoint::km3_take, take}, {Endpoint::km3_status, status}});
+  const Double kms_b(network, identity("qanat://b/kms/kms-b"), {});
+  const Double kms_c(network, identity("qanat://c/kms/kms-c"), {});
+  const auto node = open_kms_node(network, {&qkm, &kms_b, &kms_c}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
+  KmsSettings with_pool = settings();
+  with_pool.quantum_pool_low = 4;
+  with_pool.quantum_pool_high = 4;
+  with_pool.quantum_shares = 2;
+  with_pool.policy.quantum_reserve = 10;
+  with_pool.km3_chain.reset();
+  const auto service = must(KmsService::open(*node, std::move(with_pool)));
+  must(node->call(Endpoint::km3_status, "qkm-a", {}, test::soon(), node->new_request_id()));  // so that the QKM is connected to
+  service->start();
+  {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return !drawn.empty(); }));
+    EXPECT_EQ(drawn.front(), std::pair(std::string("c"), std::int64_t{4})) << "of the five that are not kept, what makes whole lots; b comes before it";
+  }
+  service->stop();
+  EXPECT_TRUE(test::audited(network.state_of(kms_a), "pool, domain b"));
+  EXPECT_TRUE(test::audited(network.state_of(kms_a), "what is left of the stock is for those who demand it"));
+}
+
 TEST_F(KmsServiceTest, DoesNotOpenWithoutItsSiteKey) {
   test::TrustedNetwork network;
   const auto node = network.open_node(kms_a, {});

@@ -118,9 +118,9 @@ class ChainTest : public testing::Test {
       return ChainedKey{.identity = identity, .psk = chain_key(extra_of(octet), link.exporter, context_of(identity, client_->chain.front(), link.server))};
     };
   }
-  std::unique_ptr<Client> client(ChainNext next, ChainNeed need = ChainNeed::required) {
+  std::unique_ptr<Client> client(ChainNext next, ChainNeed need = ChainNeed::required, std::chrono::milliseconds age_max = Chaining().age_max) {
     auto out = element_.client(client_);
-    out->chain({.next = std::move(next), .need = need, .fallen_back = [this](const Error& why) { fallen_back_ = why.message; }});
+    out->chain({.next = std::move(next), .need = need, .age_max = age_max, .fallen_back = [this](const Error& why) { fallen_back_ = why.message; }});
     return out;
   }
 
@@ -179,6 +179,29 @@ TEST_F(ChainTest, WhereItIsOnlyPreferredTheConnectionBeforeServesAndThatIsSaid) 
   EXPECT_EQ(answer->status, 200U);
   EXPECT_TRUE(fallen_back_.contains("no quantum key")) << fallen_back_;
   EXPECT_EQ(kms->call(get("/inner"), soon())->status, 403U) << "what needs one is refused";
+}
+
+TEST_F(ChainTest, WhenItIsOldItServesNoMoreAndOneUnderAnotherKeyDoes) {
+  const auto kms = client(next("k1", "k1", extra), ChainNeed::required, milliseconds(0));
+  for (int served = 1; served <= 3; ++served) {
+    const auto answer = kms->call(get("/inner"), soon());
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(as_text(answer->body), "chained qanat://a/kms/kms-a");
+    EXPECT_EQ(asked_, served) << "however busy it is";
+  }
+}
+
+TEST_F(ChainTest, AConnectionThatHadToDoWithoutIsFollowedByAChainedOneWhenItIsOld) {
+  bool there = false;
+  const ChainNext chained = next("k1", "k1", extra);
+  const auto sometimes = [&](const ChainLink& link, Deadline deadline) -> Result<ChainedKey> {
+    if (!there) return fail(ErrorCode::unavailable, "no quantum key");
+    return chained(link, deadline);
+  };
+  const auto kms = client(sometimes, ChainNeed::preferred, milliseconds(0));
+  EXPECT_EQ(kms->call(get("/inner"), soon())->status, 403U);
+  there = true;
+  EXPECT_EQ(kms->call(get("/inner"), soon())->status, 200U);
 }
 
 TEST_F(ChainTest, ItEndsWithItsCertificateAsAnyConnection) {

@@ -20,7 +20,7 @@ DrawQuantum quantum_for_charges(node::Node& node, Agreement& agreement) {
     const Deadline until = deadline.sooner_of(quantum_draw_max);
     for (const auto& [peer, target] : node.settings().peers) {
       if (target.expected.kind != Kind::kms || target.expected.domain == own || until.passed()) continue;
-      auto drawn = agreement.draw(target.expected.domain, node.rng().id<SidWk>(), 1, 1, until, request_id);
+      auto drawn = agreement.draw(target.expected.domain, {.what_for = "charges", .session = node.rng().id<SidWk>()}, until, request_id);
       const bool good = drawn && drawn->keys.size() == 1 && drawn->quantum_grade;
       if (drawn) agreement.shares_done(drawn->refs, good ? Agreement::Fate::used : Agreement::Fate::unused, request_id);
       if (good) return std::optional(std::move(drawn->keys.front()));

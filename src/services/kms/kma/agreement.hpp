@@ -1,6 +1,9 @@
 // Steps 7–9 across domains: the session through CMSP, quantum keys from the QKM, and the agreement of the two KMSs on one working key.
 #pragma once
 
+#include <map>
+#include <mutex>
+
 #include "crypto/site_key.hpp"
 #include "node/node.hpp"
 #include "node/senders.hpp"
@@ -65,9 +68,17 @@ class Agreement {
   /// What keys are made under: the configuration, and CSO's policy.
   [[nodiscard]] PolicyInForce& policy() noexcept { return policy_; }
   [[nodiscard]] std::shared_ptr<const Terms> terms() const { return policy_.terms(); }
-  /// Km-3 take, for `sid_wk` or ahead of demand: 1 to `count` keys, or exactly one over each of several `paths`.
-  Result<QuantumShares> draw(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
-                             const std::string& request_id);
+  /// Quantum keys for something else than the call at hand.
+  struct Drawing {
+    std::string_view what_for;  // on record
+    SidWk session = {};         // under which the QKMs know them
+    QuantumPool::Lot lot = {};
+    std::int64_t lots = 1;  // at most; 1 over separate paths
+    Demand demand = Demand::wished;
+  };
+  /// Km-3 take, as far as policy and the stock allow (room_for): 1 to all of the keys, or exactly one over each of several paths. `unavailable` or `exhausted`
+  /// where the QKM is not asked: why is on record once, until it is another reason.
+  Result<QuantumShares> draw(const std::string& peer_domain, const Drawing& drawing, Deadline deadline, const std::string& request_id);
   /// Km-3 done, now and not in the background: keys that nobody used.
   Result<void> give_back(const std::vector<KeyId>& ids, Deadline deadline);
   /// Shares come out of the pool first, and from the QKM when it has none. Before the first request.
@@ -93,7 +104,7 @@ class Agreement {
   Result<StoredKey> wait_for_leg(const SidWk& sid_wk, const Terminal& callee, Deadline deadline);
 
   // Km-3 and the clock window, for the other agreement of two KMSs too (sae/supply.hpp).
-  /// Over so many separate paths as the settings ask for, over one where that cannot be had.
+  /// For keys of SAEs: as draw() has it, over so many separate paths as the settings ask for, over one where that cannot be had.
   Result<QuantumShares> take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
   Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
   /// Into history here, and the QKM is told in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
@@ -127,6 +138,13 @@ class Agreement {
   };
   Result<Made> choose_and_take(const Asked& asked, const Terminal& caller, const std::string& peer_domain, wire::Assurance level_max, Deadline deadline,
                                const std::string& request_id);
+  /// The state of things for who has such a demand; the QKM is asked for the stock only where that counts.
+  Live live_towards(const std::string& peer_domain, Demand demand, Deadline deadline, const std::string& request_id);
+  /// How many of the lots the QKM may be asked for.
+  Result<std::int64_t> lots_to_draw(const std::string& peer_domain, const Drawing& drawing, Deadline deadline, const std::string& request_id);
+  /// Km-3 take, once it is decided: 1 to `count` keys, or exactly one over each of several `paths`.
+  Result<QuantumShares> ask_qkm(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
+                                const std::string& request_id);
   /// Ready quantum keys for the domain, as the QKM says; nothing if it does not say.
   std::optional<std::int64_t> stock_towards(const std::string& peer_domain, Deadline deadline, const std::string& request_id);
   /// The quantum keys of this choice.
@@ -165,6 +183,8 @@ class Agreement {
   QuantumPool* pool_ = nullptr;
   std::function<void()> pool_taken_;
   WaitingPlaces waiting_;
+  std::mutex mutex_;
+  std::map<std::string, Because> kept_from_;  // under mutex_; by what for and which domain: why the QKM was not asked the last time
 };
 
 }  // namespace qanat::kms

@@ -1,9 +1,8 @@
 #include "services/kms/kma/chains.hpp"
 
-#include <set>
-
 #include "crypto/kdf.hpp"
 #include "node/recorded.hpp"
+#include "services/kms/kma/agreement.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::kms {
@@ -52,10 +51,11 @@ void Chains::begin() {
       const auto next = [this, name = name, domain = peer.domain](const net::ChainLink& link, Deadline deadline) {
         return next_to_kms(name, domain, link, deadline);
       };
-      node_.chain(name, next, *settings_.km2_chain);
+      node_.chain(name, next, *settings_.km2_chain, settings_.chain_refresh);
     }
     if (peer.kind == Kind::qkm && peer.domain == node_.identity().domain && settings_.km3_chain) {
-      node_.chain(name, [this](const net::ChainLink& link, Deadline deadline) { return next_to_qkm(link, deadline); }, *settings_.km3_chain);
+      node_.chain(
+          name, [this](const net::ChainLink& link, Deadline deadline) { return next_to_qkm(link, deadline); }, *settings_.km3_chain, settings_.chain_refresh);
     }
   }
 }
@@ -77,20 +77,45 @@ std::vector<Chains::Root> Chains::roots_for(const std::string& name, UnixMs now)
   return out;
 }
 
-Result<net::ChainedKey> Chains::next_to_kms(const std::string& name, const std::string& domain, const net::ChainLink& link, Deadline deadline) {
-  const UnixMs now = node_.clock().now_ms();
-  const std::vector<Root> known = roots_for(name, now);
-  for (const Root& root : known) {
-    // not_found: another of its front ends has fetched that one, or it has started anew.
+Result<net::ChainedKey> Chains::by_known_root(const std::string& name, std::set<KeyId>& unknown_there, const net::ChainLink& link, Deadline deadline) {
+  for (const Root& root : roots_for(name, node_.clock().now_ms())) {
+    if (unknown_there.contains(root.key_id)) continue;
     auto chained = ask_kms(root, link, deadline);
     if (chained || chained.error().code != ErrorCode::not_found) return chained;
+    // Another of its front ends has fetched that one, or it has started anew.
+    unknown_there.insert(root.key_id);
   }
+  return fail(ErrorCode::not_found, "chain: no root that " + name + " knows");
+}
+
+Chains::Turn::~Turn() {
+  {
+    const std::lock_guard lock(chains.mutex_);
+    chains.taking_.erase(name);
+  }
+  chains.turn_over_.notify_all();
+}
+
+Result<net::ChainedKey> Chains::next_to_kms(const std::string& name, const std::string& domain, const net::ChainLink& link, Deadline deadline) {
+  std::set<KeyId> unknown_there;
+  auto known = by_known_root(name, unknown_there, link, deadline);
+  if (known || known.error().code != ErrorCode::not_found) return known;
+  {
+    std::unique_lock lock(mutex_);
+    if (!turn_over_.wait_for(lock, deadline.remaining(), [&] { return taking_.insert(name).second; }))
+      return fail(ErrorCode::deadline_exceeded, "chain: another connection to " + name + " waits for a quantum key");
+  }
+  const Turn turn{.chains = *this, .name = name};
+  // Connections that are refreshed at the same moment come under the root that the first of them takes.
+  known = by_known_root(name, unknown_there, link, deadline);
+  if (known || known.error().code != ErrorCode::not_found) return known;
+  const UnixMs now = node_.clock().now_ms();
   {
     const std::lock_guard lock(mutex_);
     const auto barred = not_before_.find(name);
     if (barred != not_before_.end() && barred->second > now) return fail(ErrorCode::unavailable, "chain: a quantum key was asked for a moment ago for " + name);
     // Whoever says again and again that it knows none drains no stock.
-    if (!known.empty()) not_before_[name] = now + try_again_after_ms;
+    if (!unknown_there.empty()) not_before_[name] = now + try_again_after_ms;
   }
   auto root = take_root(domain, deadline.sooner_of(root_wait_max));
   auto chained = root ? ask_kms(*root, link, deadline) : Result<net::ChainedKey>(fail(root.error()));
@@ -142,14 +167,16 @@ Result<Chains::Root> Chains::read_key(const wire::Json& answer, const SidWk& ses
 }
 
 Result<Chains::Root> Chains::take_root(const std::string& domain, Deadline deadline) {
-  ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
-  ASSIGN_OR_RETURN(const SidWk session, SidWk::parse_hex(to_hex(node_.rng().bytes(SidWk::size))));
-  const wire::Json body = wire::Json::object(
-      {{"peer_domain", domain}, {"sid_wk", session.hex()}, {"count", 1}, {"kms", node_.identity().name}, {"quality", wire::Json::object({{"paths", 1}})}});
-  ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm, body, deadline, node_.new_request_id()));
-  ASSIGN_OR_RETURN(Root root, read_key(answer, session));
-  root.until = node_.clock().now_ms() + static_cast<UnixMs>(settings_.chain_refresh.count());
-  return Result<Root>(std::move(root));
+  // Where they are required, no call reaches that domain without: whoever demands quantum keys demands this one.
+  const Demand demand = settings_.km2_chain == net::ChainNeed::required ? Demand::strict : Demand::wished;
+  const auto session = node_.rng().id<SidWk>();
+  ASSIGN_OR_RETURN(QuantumShares drawn,
+                   agreement_.draw(domain, {.what_for = "chains", .session = session, .demand = demand}, deadline, node_.new_request_id()));
+  if (drawn.refs.size() != 1) return fail(ErrorCode::unavailable, "Km-3: one key was asked for, " + std::to_string(drawn.refs.size()) + " came");
+  return Result<Root>(Root{.session = session,
+                           .key_id = drawn.refs.front().key_id,
+                           .key = std::move(drawn.keys.front()),
+                           .until = node_.clock().now_ms() + static_cast<UnixMs>(settings_.chain_refresh.count())});
 }
 
 Result<Secret> Chains::root_of(const Identity& kms, const SidWk& session, const KeyId& key_id, Deadline deadline) {

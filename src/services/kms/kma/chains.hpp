@@ -2,8 +2,10 @@
 // the site. Own design: docs/protocol/chain.md.
 #pragma once
 
+#include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "base/id.hpp"
@@ -13,9 +15,13 @@
 
 namespace qanat::kms {
 
+class Agreement;
+
 class Chains {
  public:
-  Chains(node::Node& node, const KmsSettings& settings, crypto::SiteKey site_key) : node_(node), settings_(settings), site_key_(std::move(site_key)) {}
+  /// Quantum keys come as `agreement` draws them. All of them must outlive it.
+  Chains(node::Node& node, const KmsSettings& settings, Agreement& agreement, crypto::SiteKey site_key)
+      : node_(node), settings_(settings), agreement_(agreement), site_key_(std::move(site_key)) {}
 
   /// From now on connections to the other KMSs and to this domain's QKM are chained, as the settings have it.
   void begin();
@@ -35,6 +41,14 @@ class Chains {
   };
   /// Those that were taken for this KMS, the newest first.
   std::vector<Root> roots_for(const std::string& name, UnixMs now);
+  /// By the roots that there are, but those of `unknown_there`; `not_found` if that front end knows none, and they are added.
+  Result<net::ChainedKey> by_known_root(const std::string& name, std::set<KeyId>& unknown_there, const net::ChainLink& link, Deadline deadline);
+  /// Whoever takes a root for this KMS; ends with it.
+  struct Turn {
+    Chains& chains;
+    const std::string& name;
+    ~Turn();
+  };
   Result<net::ChainedKey> next_to_qkm(const net::ChainLink& link, Deadline deadline);
   Result<net::ChainedKey> ask_kms(const Root& root, const net::ChainLink& link, Deadline deadline);
   Result<Root> take_root(const std::string& domain, Deadline deadline);
@@ -45,9 +59,12 @@ class Chains {
 
   node::Node& node_;
   const KmsSettings& settings_;
+  Agreement& agreement_;
   const crypto::SiteKey site_key_;
   std::mutex mutex_;
   std::map<std::string, std::vector<Root>> own_;  // by the other KMS's name: what was taken for it, the newest first. Each of its front ends knows its own
+  std::set<std::string> taking_;                  // those names: one is being taken
+  std::condition_variable turn_over_;
   std::map<std::string, UnixMs> not_before_;      // by that name: none was to be had a moment ago, or one was spent on a KMS that said it knew none
   std::multimap<std::string, Root> of_others_;    // by the KMS's URI, oldest first
 };

@@ -1,5 +1,9 @@
 #include "services/kms/kma/choice.hpp"
 
+#include <algorithm>
+
+#include "base/check.hpp"
+
 namespace qanat::kms {
 namespace {
 
@@ -9,10 +13,11 @@ using wire::Assurance;
 std::optional<Because> without_quantum(const Situation& at) {
   const bool demanded = at.demanded >= Assurance::one_qkd_path;
   if (at.granted < Assurance::one_qkd_path) return Because::granted_no_quantum;
-  if (!at.live.qkm) return Because::no_qkm;
-  if (!at.live.peer_has_quantum) return Because::peer_has_no_quantum;
+  const Wanted wanted{.keys = at.policy.paths > 1 ? at.policy.paths : at.policy.shares,
+                      .demand = demanded ? Demand::strict : Demand::wished,
+                      .reserve = at.policy.quantum_reserve};
+  if (const auto room = room_for(wanted, at.live); !room) return room.error();
   if (!at.policy.quantum_undemanded && !demanded) return Because::traffic_has_no_quantum;
-  if (!demanded && at.live.stock && *at.live.stock - at.policy.shares < at.policy.quantum_reserve) return Because::stock_is_kept;
   if (!at.live.quantum_key) return Because::no_quantum_key;
   return std::nullopt;
 }
@@ -52,6 +57,16 @@ std::string source_text(const Choice& choice) {
 }
 
 }  // namespace
+
+std::expected<std::int64_t, Because> room_for(const Wanted& wanted, const Live& live) {
+  CHECK(wanted.keys > 0 && wanted.lots > 0);
+  if (!live.qkm) return std::unexpected(Because::no_qkm);
+  if (!live.peer_has_quantum) return std::unexpected(Because::peer_has_no_quantum);
+  if (wanted.demand == Demand::strict || !live.stock) return wanted.lots;
+  const std::int64_t lots = std::min(wanted.lots, (*live.stock - wanted.reserve) / wanted.keys);
+  if (lots < 1) return std::unexpected(Because::stock_is_kept);
+  return lots;
+}
 
 Choice choose(const Situation& situation) {
   Choice out = source_of(situation);

@@ -4,6 +4,7 @@
 // Quantum keys never stand alone: in QFC2 the two KMSs always agree by ML-KEM and ECDH too, and K_Q goes into the same derivation (docs/protocol/qfc2.md).
 #pragma once
 
+#include <expected>
 #include <optional>
 #include <string>
 
@@ -52,6 +53,20 @@ struct Live {
   bool separate_paths = true;         // false once keys over separate paths could not be had
   bool quantum_key = true;            // false once none could be had
 };
+
+/// Who wants quantum keys: one who goes on without them, or one who has nothing without them.
+enum class Demand : std::uint8_t { wished, strict };
+
+/// Quantum keys that somebody wants, in lots, a part of which is of no use.
+struct Wanted {
+  std::int64_t keys = 1;  // in each lot
+  std::int64_t lots = 1;  // at most
+  Demand demand = Demand::wished;
+  std::int64_t reserve = 0;  // keys of the stock that are for strict demand
+};
+
+/// How many of these lots the QKM may be asked for, one at least; or why it is not asked at all. For calls and for whoever else takes quantum keys.
+std::expected<std::int64_t, Because> room_for(const Wanted& wanted, const Live& live);
 
 struct Situation {
   bool same_domain = false;

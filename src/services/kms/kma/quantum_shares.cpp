@@ -27,6 +27,10 @@ std::unexpected<Error> refused_choice(const Situation& at, const std::string& pe
   return fail(ErrorCode::denied, "the key would rest on assurance " + level_text(rests_on) + ", the terminal demands " + level_text(at.demanded));
 }
 
+std::unexpected<Error> not_drawn(Because because, const std::string& who) {
+  return fail(because == Because::stock_is_kept ? ErrorCode::exhausted : ErrorCode::unavailable, who + ": " + std::string(text(because)));
+}
+
 }  // namespace
 
 RestsOn rests_on(const QuantumShares& shares, const std::vector<std::size_t>& used) {
@@ -88,8 +92,42 @@ wire::Json Agreement::quality(std::int64_t paths) const {
   return out;
 }
 
-Result<QuantumShares> Agreement::draw(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
-                                      const std::string& request_id) {
+Live Agreement::live_towards(const std::string& peer_domain, Demand demand, Deadline deadline, const std::string& request_id) {
+  Live out{.qkm = node_.peer_of(Kind::qkm, node_.identity().domain).has_value(),
+           .peer_has_quantum = !settings_.policy.no_quantum_with.contains(peer_domain),
+           .stock = {}};
+  const bool counts = out.qkm && out.peer_has_quantum && demand == Demand::wished && policy_.terms()->quantum_reserve > 0;
+  if (counts) out.stock = stock_towards(peer_domain, deadline, request_id);
+  return out;
+}
+
+Result<std::int64_t> Agreement::lots_to_draw(const std::string& peer_domain, const Drawing& drawing, Deadline deadline, const std::string& request_id) {
+  const Wanted wanted{.keys = drawing.lot.keys, .lots = drawing.lots, .demand = drawing.demand, .reserve = policy_.terms()->quantum_reserve};
+  const auto room = room_for(wanted, live_towards(peer_domain, drawing.demand, deadline, request_id));
+  const std::string who = std::string(drawing.what_for) + ", domain " + peer_domain;
+  {
+    const std::lock_guard lock(mutex_);
+    if (room) {
+      kept_from_.erase(who);
+      return *room;
+    }
+    const auto before = kept_from_.find(who);
+    if (before != kept_from_.end() && before->second == room.error()) return not_drawn(room.error(), who);
+  }
+  TRY(node_.record({.action = "km-3.take", .outcome = audit::Outcome::refused, .subject = "", .object = who, .reason = std::string(text(room.error())),
+                    .request_id = request_id}));
+  const std::lock_guard lock(mutex_);
+  kept_from_.insert_or_assign(who, room.error());
+  return not_drawn(room.error(), who);
+}
+
+Result<QuantumShares> Agreement::draw(const std::string& peer_domain, const Drawing& drawing, Deadline deadline, const std::string& request_id) {
+  ASSIGN_OR_RETURN(const std::int64_t lots, lots_to_draw(peer_domain, drawing, deadline, request_id));
+  return ask_qkm(peer_domain, drawing.session, lots * drawing.lot.keys, drawing.lot.paths, deadline, request_id);
+}
+
+Result<QuantumShares> Agreement::ask_qkm(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
+                                         const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
   ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
                                                             wire::Json::object({{"peer_domain", peer_domain},
@@ -113,18 +151,19 @@ Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, con
     if (pooled) return pooled;
     if (pooled.error().code != ErrorCode::exhausted) node::log(node::LogLevel::warning, "request {}: {}", request_id, pooled.error().message);
   }
-  return draw(peer_domain, sid_wk, choice.shares, choice.paths, deadline, request_id);
+  return ask_qkm(peer_domain, sid_wk, choice.shares, choice.paths, deadline, request_id);
 }
 
 Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
   const Deadline until = deadline.sooner_of(quantum_wait_max);
   const std::shared_ptr<const Terms> terms = policy_.terms();
+  TRY(lots_to_draw(peer_domain, {.what_for = "keys for SAEs", .lot = lot_under(*terms)}, until, request_id));
   if (terms->quantum_paths > 1) {
-    auto split = draw(peer_domain, sid_wk, terms->quantum_paths, terms->quantum_paths, until.sooner_of(until.remaining() / 2), request_id);
+    auto split = ask_qkm(peer_domain, sid_wk, terms->quantum_paths, terms->quantum_paths, until.sooner_of(until.remaining() / 2), request_id);
     if (split) return split;
     node::log(node::LogLevel::warning, "request {}: no keys over {} separate paths: {}", request_id, terms->quantum_paths, split.error().message);
   }
-  return draw(peer_domain, sid_wk, terms->quantum_shares, 1, until, request_id);
+  return ask_qkm(peer_domain, sid_wk, terms->quantum_shares, 1, until, request_id);
 }
 
 std::optional<std::int64_t> Agreement::stock_towards(const std::string& peer_domain, Deadline deadline, const std::string& request_id) {
@@ -157,9 +196,7 @@ Result<Agreement::Made> Agreement::choose_and_take(const Asked& asked, const Ter
                           .quantum_undemanded = !policy.quantum_on_demand.contains(asked.traffic),
                           .quantum_reserve = terms->quantum_reserve},
                .live = {}};
-  at.live.qkm = node_.peer_of(Kind::qkm, node_.identity().domain).has_value();
-  at.live.peer_has_quantum = !policy.no_quantum_with.contains(peer_domain);
-  if (terms->quantum_reserve > 0) at.live.stock = stock_towards(peer_domain, deadline, request_id);
+  at.live = live_towards(peer_domain, at.demanded >= wire::Assurance::one_qkd_path ? Demand::strict : Demand::wished, deadline, request_id);
   const Deadline until = deadline.sooner_of(quantum_wait_max);
   std::optional<Error> missed;  // why there was no quantum key
   while (true) {
