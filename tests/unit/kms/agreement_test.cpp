@@ -33,7 +33,7 @@ class KmsAgreementTest : public testing::Test {
              {{Endpoint::km2_offer, [this](const net::Request& request) { return accept(request); }},
               {Endpoint::km2_confirm, [this](const net::Request& request) { return take_confirmation(request); }}}),
         qkm_(network_, agreement_qkm,
-             {{Endpoint::km3_take, [this](const net::Request&) { return quantum_keys(); }},
+             {{Endpoint::km3_take, [this](const net::Request& request) { return take(request); }},
               {Endpoint::km3_fetch, [this](const net::Request&) { return quantum_keys(); }}}),
         node_(open_kms_node(network_, {&cmsp_, &far_, &qkm_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
         senders_(*node_) {
@@ -127,6 +127,12 @@ class KmsAgreementTest : public testing::Test {
       return fail(ErrorCode::unavailable, "lost");
     }
     return net::Response{.status = 204, .content_type = "", .body = {}};
+  }
+  Result<net::Response> take(const net::Request& request) {
+    takes_.push_back(request.body);
+    if (takes_lost_ == 0) return quantum_keys();
+    --takes_lost_;
+    return fail(ErrorCode::unavailable, "lost");
   }
   Result<net::Response> quantum_keys() {
     if (!quantum_) return fail(ErrorCode::exhausted, "no quantum key");
@@ -258,6 +264,8 @@ class KmsAgreementTest : public testing::Test {
   Secret far_key_;
   Bytes far_kc_a_;
   std::vector<wire::KmsConfirm> confirmed_;
+  std::vector<Bytes> takes_;           // of Km-3, as they came
+  int takes_lost_ = 0;                 // answers to the next ones
   std::vector<Bytes> offers_;          // as they came
   std::vector<ErrorCode> offers_fail_;  // the next ones, the last first
   node::Credentials cmsp_credentials_;
@@ -442,6 +450,20 @@ TEST_F(KmsAgreementTest, AnOfferThatGotNoAnswerIsMadeOnceMoreAndARefusalIsFinal)
   offers_fail_ = {ErrorCode::denied};
   EXPECT_EQ(refusal(call()), ErrorCode::denied);
   EXPECT_EQ(offers_.size(), 5U);
+}
+
+TEST_F(KmsAgreementTest, ATakeThatGotNoAnswerIsMadeOnceMoreUnderItsName) {
+  quantum_ = true;
+  takes_lost_ = 1;
+  EXPECT_EQ(must(call()).source, Source::quantum_and_pqc);
+  ASSERT_EQ(takes_.size(), 2U);
+  EXPECT_EQ(takes_[0], takes_[1]) << "which gets what the first was given";
+  takes_lost_ = 2;
+  EXPECT_EQ(must(call()).source, Source::pqc);
+  EXPECT_EQ(takes_.size(), 4U) << "not for ever";
+  quantum_ = false;
+  EXPECT_EQ(must(call()).source, Source::pqc);
+  EXPECT_EQ(takes_.size(), 5U) << "that there are none is an answer";
 }
 
 TEST_F(KmsAgreementTest, TheSameOfferAgainGetsTheSameAnswerUntilThatIsConfirmed) {
