@@ -144,6 +144,27 @@ POINT_TEST(PointsOverTheWire, Km_3, accepts, TheFarEndFetchesTheSameQuantumKeyBy
   EXPECT_TRUE(equal_secret(at_a, at_b));
 }
 
+POINT_TEST(PointsOverTheWire, Km_3, accepts, TheSameTakeAgainGetsTheSameKeysUntilTheyAreDoneWith) {
+  const std::string session = to_hex(net().rng().bytes(16));
+  const auto ask = [&](std::int64_t count) {
+    return net().call_json("kms-a", Endpoint::km3_take, "qkm-a",
+                           Json::object({{"peer_domain", "b"}, {"sid_wk", session}, {"count", count}, {"kms", "kms-a"}}));
+  };
+  const Json first = parsed(ask(1)).array("keys").value().at(0);
+  const Json again = parsed(ask(1)).array("keys").value().at(0);
+  const std::string id = first.text("key_id").value();
+  ASSERT_EQ(again.text("key_id").value(), id);
+  EXPECT_TRUE(equal_secret(site_secret("a", id, first.base64("key").value()), site_secret("a", id, again.base64("key").value())));
+  const std::vector<Json> repeats = net().audit("qkm-a", "relayed_key.given_again", "");
+  EXPECT_TRUE(std::ranges::any_of(repeats, [&](const Json& entry) { return entry.text("object").value_or("") == id; })) << "which is on record";
+  EXPECT_EQ(status_of(ask(2)), 409U) << "something else under its name";
+  Json ids = Json::array();
+  ids.push(id);
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::km3_done, "qkm-a", Json::object({{"key_ids", ids}, {"used", false}}))), 204U);
+  EXPECT_EQ(status_of(ask(1)), 409U) << "whoever is done with a key does not get it again, nor another in its place";
+  net().expect_audit("qkm-a", "km-3.take", "is done with them");
+}
+
 POINT_TEST(PointsOverTheWire, Km_3, accepts, ADemandForQualityIsMetAndTheKeySaysWhatItIsWorthAtBothEnds) {
   const Json quality = Json::object({{"bound", "two-decoy-finite"}, {"eps_max", 1e-9}, {"relays_max", 1}, {"way", "hop_by_hop"}});
   const Json near = parsed(net().call_json(

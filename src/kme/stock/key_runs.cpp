@@ -106,6 +106,15 @@ Result<std::optional<KeyState>> KeyStock::state_of(store::Transaction& transacti
   return state;
 }
 
+Result<std::string> KeyStock::holder_of(store::Transaction& transaction, const KeyId& id) {
+  std::string out;
+  TRY(transaction.query("SELECT first, count, holder FROM key_run WHERE batch_id = ? AND first <= ? ORDER BY first DESC LIMIT 1",
+                        {batch_of(id).view(), std::int64_t{index_of(id)}}, [&](const store::Row& row) {
+                          if (std::int64_t{index_of(id)} - row.integer(0) < row.integer(1)) out = row.text(2);
+                        }));
+  return out;
+}
+
 Result<std::vector<StockName>> KeyStock::stocks(store::Transaction& transaction, std::string_view prefix) {
   std::vector<StockName> out;
   TRY(transaction.query("SELECT name FROM key_stock WHERE name >= ? ORDER BY name", {prefix}, [&](const store::Row& row) {

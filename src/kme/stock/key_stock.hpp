@@ -144,6 +144,8 @@ class KeyStock {
   Result<std::optional<StockName>> stock_with(store::Transaction& transaction, const KeyId& id);
   /// The key's state; nothing if it was never here or is forgotten.
   Result<std::optional<store::KeyState>> state_of(store::Transaction& transaction, const KeyId& id);
+  /// For whom it was taken; "" if it was not, or is forgotten.
+  Result<std::string> holder_of(store::Transaction& transaction, const KeyId& id);
   /// Does not count what is past its time.
   Result<StockLevel> level(store::Transaction& transaction, const StockName& stock, UnixMs now);
   /// What the oldest own keys that meet the demand are worth; nothing if there are none.

@@ -62,6 +62,8 @@ class RelayedKeys {
   /// The receiver has no more need of it. `confirmed`: both KMSs proved that they hold it. Destroyed already: nothing happens.
   enum class Use : std::uint8_t { confirmed, unused };
   Result<void> done(store::Transaction& transaction, const KeyId& id, Use use, UnixMs now);
+  /// For whom a key was handed out; "" for one that was not, or of which nothing is known any more.
+  Result<std::string> holder_of(store::Transaction& transaction, const KeyId& id) { return stock_.holder_of(transaction, id); }
 
   /// After a restart: keys that were promised to a request which died with the process are destroyed. A key in stock stays: both ends
   /// confirmed it, and the other end still counts on it.

@@ -209,6 +209,20 @@ inline constexpr std::array migrations{
       ALTER TABLE key_chunk ADD COLUMN photons INTEGER NOT NULL DEFAULT 1;
       ALTER TABLE key_chunk ADD COLUMN eps INTEGER NOT NULL DEFAULT 4607182418800017408;
       ALTER TABLE key_chunk ADD COLUMN way INTEGER NOT NULL DEFAULT 0)sql"},
+    store::Migration{8, R"sql(
+      -- What a take of Km-3 gave, for the same take again (given_keys.hpp). about: all that is known of the keys but their octets. sealed: those; NULL: the
+      -- holder is done with keys of it. Octets stay no longer than until_ms, when the keys are destroyed too.
+      CREATE TABLE given_keys (
+        sid_wk BLOB NOT NULL,
+        paths INTEGER NOT NULL,
+        holder TEXT NOT NULL,
+        asked TEXT NOT NULL,
+        about TEXT NOT NULL,
+        sealed BLOB,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (sid_wk, paths)
+      ) STRICT;
+      CREATE INDEX given_keys_due ON given_keys (until_ms))sql"},
 };
 
 }  // namespace qanat::qkm

@@ -68,6 +68,7 @@ struct QkmService::Parts {
         stock(node.device()),
         link_keys(stock, ElementName(node.identity().name), settings.keys_max),
         relayed_keys(stock),
+        given_keys(node.device()),
         links(link_ids(settings), settings.marks),
         controllers(node, settings),
         routes(
@@ -75,7 +76,7 @@ struct QkmService::Parts {
             [this](const ElementName& to, std::size_t paths, Deadline deadline, const std::string& id) { return controllers.routes(to, paths, deadline, id); }),
         relay(place_of(node, settings), relay_parts(), ports()),
         central(make_central(std::move(controller_key))),
-        supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record()}),
+        supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record(), given_keys}),
         supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_filler.ring(); }}),
         link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}),
         pool_filler(other_domains(node, settings), [this](const std::string& domain) { return fill(domain); }) {
@@ -93,6 +94,7 @@ struct QkmService::Parts {
   KeyStock stock;
   LinkKeys link_keys;
   RelayedKeys relayed_keys;
+  GivenKeys given_keys;
   Links links;
   Controllers controllers;
   Routes routes;
@@ -265,6 +267,7 @@ Result<void> QkmService::Parts::sweep() {
     const UnixMs now = node.clock().now_ms();
     ASSIGN_OR_RETURN(const std::vector<KeyRun> expired, stock.sweep(transaction, swept_at_once_max, now));
     if (!expired.empty()) events.push_back({.action = "relayed_key.expired", .keys = text_of(expired), .subject = "", .request_id = ""});
+    TRY(GivenKeys::sweep(transaction, now));
     return stock.forget(transaction, now - forget_after_ms, evidence_max);
   }));
   return record_together(node, events);

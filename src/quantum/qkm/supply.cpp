@@ -39,9 +39,19 @@ Result<Secret> combine(std::span<const RelayedKey> shares) {
   return Result<Secret>(std::move(out));
 }
 
-Result<std::vector<RelayedKey>> KeySupply::from_pools(const Session& session, std::size_t least, std::size_t most) {
-  return parts_.commits.transact([&](store::Transaction& transaction) -> Result<std::vector<RelayedKey>> {
+GivenKeys::Take KeySupply::named(const Session& session, std::size_t count) {
+  return {.sid_wk = session.sid_wk,
+          .paths = session.quality.paths,
+          .holder = GivenKeys::holder_of(session.sid_wk, session.kms),
+          .asked = std::to_string(count) + " keys for domain " + session.peer_domain + " with " + describe(session.quality)};
+}
+
+Result<KeySupply::Given> KeySupply::from_pools(const Session& session, std::size_t least, std::size_t most) {
+  const GivenKeys::Take take = named(session, most);
+  return parts_.commits.transact([&](store::Transaction& transaction) -> Result<Given> {
     const UnixMs now = parts_.clock.now_ms();
+    ASSIGN_OR_RETURN(std::optional<std::vector<RelayedKey>> before, parts_.given.find(transaction, take, now));
+    if (before) return Result<Given>(Given{.keys = *std::move(before), .again = true});
     ASSIGN_OR_RETURN(std::vector<Pool> pools, parts_.relayed_keys.pools(transaction, session.peer_domain, now));
     std::erase_if(pools, [&](const Pool& pool) { return pool.keys < 1 || !is_good_enough(pool.path, session.quality); });
     const QualityDemand& demand = session.quality.demand;
@@ -53,7 +63,7 @@ Result<std::vector<RelayedKey>> KeySupply::from_pools(const Session& session, st
       std::erase_if(pools, [](const Pool& pool) { return pool.keys == 0; });
     }
     RelayedKeys::Handout handout{.least = 0,
-                                 .holder = session.sid_wk.hex() + " " + session.kms,
+                                 .holder = take.holder,
                                  .keep_until = now + static_cast<UnixMs>(parts_.place.lifetime.count()),
                                  .demand = demand};
     std::vector<RelayedKey> out;
@@ -69,7 +79,8 @@ Result<std::vector<RelayedKey>> KeySupply::from_pools(const Session& session, st
       std::ranges::move(keys, std::back_inserter(out));
     }
     if (out.size() < least) return fail(ErrorCode::exhausted, "no key in stock for domain " + session.peer_domain);
-    return Result<std::vector<RelayedKey>>(std::move(out));
+    TRY(parts_.given.keep(transaction, take, out, handout.keep_until));
+    return Result<Given>(Given{.keys = std::move(out)});
   });
 }
 
@@ -91,9 +102,9 @@ Result<std::vector<RelayedKey>> KeySupply::take(const Session& session, std::siz
       }
       if (!taken) return refused(session, brought.error(), *reason);
     }
-    if (!taken) return taken;
+    if (!taken) return fail(std::move(taken).error());
     node::crash_point("qkm.take.delivered");
-    return recorded(session, *std::move(taken));
+    return recorded(taken->again ? "relayed_key.given_again" : "relayed_key.delivered", session, std::move(taken->keys));
   }
 }
 
@@ -166,7 +177,7 @@ Result<std::vector<RelayedKey>> KeySupply::fetch(const Session& session, std::sp
   }
   ASSIGN_OR_RETURN(std::vector<RelayedKey> out, parts_.commits.transact([&](store::Transaction& transaction) -> Result<std::vector<RelayedKey>> {
     const UnixMs now = parts_.clock.now_ms();
-    const RelayedKeys::Handout handout{.holder = session.sid_wk.hex() + " " + session.kms,
+    const RelayedKeys::Handout handout{.holder = GivenKeys::holder_of(session.sid_wk, session.kms),
                                        .keep_until = now + static_cast<UnixMs>(parts_.place.lifetime.count())};
     std::vector<RelayedKey> keys;
     for (const KeyId& id : ids) {
@@ -176,19 +187,24 @@ Result<std::vector<RelayedKey>> KeySupply::fetch(const Session& session, std::sp
     return Result<std::vector<RelayedKey>>(std::move(keys));
   }));
   node::crash_point("qkm.fetch.delivered");
-  return recorded(session, std::move(out));
+  return recorded("relayed_key.delivered", session, std::move(out));
 }
 
-Result<std::vector<RelayedKey>> KeySupply::recorded(const Session& session, std::vector<RelayedKey> keys) {
-  const std::array events{KeyEvent{.action = "relayed_key.delivered", .keys = ids_of(keys), .subject = session.kms, .request_id = session.request_id}};
+Result<std::vector<RelayedKey>> KeySupply::recorded(std::string_view action, const Session& session, std::vector<RelayedKey> keys) {
+  const std::array events{KeyEvent{.action = action, .keys = ids_of(keys), .subject = session.kms, .request_id = session.request_id}};
   TRY(parts_.record(events));
   return Result<std::vector<RelayedKey>>(std::move(keys));
 }
 
 Result<void> KeySupply::done(std::span<const KeyId> ids, RelayedKeys::Use use) {
   TRY(parts_.commits.transact([&](store::Transaction& transaction) -> Result<void> {
-    for (const KeyId& id : ids) TRY(parts_.relayed_keys.done(transaction, id, use, parts_.clock.now_ms()));
-    return {};
+    std::set<std::string> holders;
+    for (const KeyId& id : ids) {
+      ASSIGN_OR_RETURN(std::string holder, parts_.relayed_keys.holder_of(transaction, id));
+      TRY(parts_.relayed_keys.done(transaction, id, use, parts_.clock.now_ms()));
+      holders.insert(std::move(holder));
+    }
+    return GivenKeys::done(transaction, holders);
   }));
   node::crash_point("qkm.done.destroyed");
   return {};

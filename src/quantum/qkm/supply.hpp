@@ -1,7 +1,8 @@
 // Km-3: hands relayed keys to the KMS of this domain, each once. The near end takes (from the pools that were relayed beforehand, or by a
-// relay on demand), the far end fetches by id what the near end took.
+// relay on demand), the far end fetches by id what the near end took. The same take again gets the same keys (given_keys.hpp).
 #pragma once
 
+#include "quantum/qkm/given_keys.hpp"
 #include "quantum/qkm/relay_node.hpp"
 #include "quantum/qkm/routes.hpp"
 
@@ -30,6 +31,7 @@ class KeySupply {
     const Clock& clock;
     Arrivals& arrivals;  // far keys, and near keys in the pools
     decltype(RelayPorts::record) record;
+    GivenKeys& given;
   };
   explicit KeySupply(Parts parts) : parts_(std::move(parts)) {}
 
@@ -42,7 +44,8 @@ class KeySupply {
     bool waits = false;  // for keys that cannot be had at once, until the deadline
   };
   /// 1 to `count` keys shared with the peer domain; fewer than `count` if the deadline or the link keys allow no more. With a quality of two or
-  /// more paths: exactly one key per path, or a failure.
+  /// more paths: exactly one key per path, or a failure. What the same session was given for the same is given again, until it is done with one of the keys or
+  /// their time is over; conflict if it asks for something else (but over one path where it asked for several), or another KMS asks for it.
   Result<std::vector<RelayedKey>> take(const Session& session, std::size_t count, Deadline deadline);
   /// All of `ids`, which the peer domain's KMS named; waits for those that are still on their way. not_found if one does not come.
   Result<std::vector<RelayedKey>> fetch(const Session& session, std::span<const KeyId> ids, Deadline deadline);
@@ -57,12 +60,18 @@ class KeySupply {
   Result<std::int64_t> stock(const std::string& domain);
 
  private:
-  Result<std::vector<RelayedKey>> from_pools(const Session& session, std::size_t least, std::size_t most);
+  struct Given {
+    std::vector<RelayedKey> keys;
+    bool again = false;  // they are what the same take got before
+  };
+  Result<Given> from_pools(const Session& session, std::size_t least, std::size_t most);
+  /// That this session asks for so many keys.
+  static GivenKeys::Take named(const Session& session, std::size_t count);
   Result<std::vector<RelayedKey>> refused(const Session& session, const Error& last, const Error& why);
   Result<void> bring(const Session& session, std::size_t keys, Deadline deadline);
   Result<std::vector<Path>> ways(const std::string& domain, const Quality& quality, Deadline deadline, const std::string& request_id);
   Result<void> relay_over(RelayOrder order, Deadline deadline, const std::string& request_id);
-  Result<std::vector<RelayedKey>> recorded(const Session& session, std::vector<RelayedKey> keys);
+  Result<std::vector<RelayedKey>> recorded(std::string_view action, const Session& session, std::vector<RelayedKey> keys);
   const Parts parts_;
 };
 

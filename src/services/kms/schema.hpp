@@ -446,6 +446,7 @@ inline constexpr std::array migrations{
     store::Migration{23, kma_confirmed_agreements},
     store::Migration{24, owed_outcome},
     store::Migration{25, charging_altered_schema},
+    store::Migration{26, kma_kept_accepts},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

@@ -35,9 +35,9 @@ class KmsAgreementTest : public testing::Test {
               {Endpoint::km2_confirm, [this](const net::Request& request) { return take_confirmation(request); }}}),
         qkm_(network_, agreement_qkm,
              {{Endpoint::km3_take,
-               [this](const net::Request&) {
+               [this](const net::Request& request) {
                  ++drawn_;
-                 return quantum_keys();
+                 return take(request);
                }},
               {Endpoint::km3_status,
                [this](const net::Request&) -> Result<net::Response> {
@@ -97,6 +97,12 @@ class KmsAgreementTest : public testing::Test {
     const crypto::Suite& suite = network_.suite();
     const node::MessageSigner& own = *far_credentials_.messages;
     const node::MessageSigner& by = signs_accept_ == nullptr ? own : *signs_accept_;
+    offers_.push_back(request.body);
+    if (!offers_fail_.empty()) {
+      const ErrorCode code = offers_fail_.back();
+      offers_fail_.pop_back();
+      return fail(code, "as the test will have it");
+    }
     const auto offer = inside<wire::KmsOffer>(request.body);
     const auto made = must(crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, offer.message.ephemeral, network_.rng()));
     wire::KmsAccept out{.sid_wk = offer.message.sid_wk,
@@ -131,6 +137,12 @@ class KmsAgreementTest : public testing::Test {
       return fail(ErrorCode::unavailable, "lost");
     }
     return net::Response{.status = 204, .content_type = "", .body = {}};
+  }
+  Result<net::Response> take(const net::Request& request) {
+    takes_.push_back(request.body);
+    if (takes_lost_ == 0) return quantum_keys();
+    --takes_lost_;
+    return fail(ErrorCode::unavailable, "lost");
   }
   Result<net::Response> quantum_keys() {
     if (!quantum_) return fail(ErrorCode::exhausted, "no quantum key");
@@ -264,6 +276,10 @@ class KmsAgreementTest : public testing::Test {
   Secret far_key_;
   Bytes far_kc_a_;
   std::vector<wire::KmsConfirm> confirmed_;
+  std::vector<Bytes> takes_;           // of Km-3, as they came
+  int takes_lost_ = 0;                 // answers to the next ones
+  std::vector<Bytes> offers_;          // as they came
+  std::vector<ErrorCode> offers_fail_;  // the next ones, the last first
   node::Credentials cmsp_credentials_;
   node::Credentials far_credentials_;
   node::Credentials stranger_;
@@ -460,6 +476,77 @@ TEST_F(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificate
   EXPECT_TRUE(confirmed_.empty());
   spoils_confirmation_ = false;
   EXPECT_TRUE(call());
+}
+
+TEST_F(KmsAgreementTest, AnOfferThatGotNoAnswerIsMadeOnceMoreAndARefusalIsFinal) {
+  offers_fail_ = {ErrorCode::unavailable};
+  EXPECT_TRUE(call());
+  ASSERT_EQ(offers_.size(), 2U);
+  EXPECT_EQ(offers_[0], offers_[1]) << "the same octets, to which there is the same answer";
+  offers_fail_ = {ErrorCode::unavailable, ErrorCode::unavailable};
+  EXPECT_EQ(refusal(call()), ErrorCode::unavailable);
+  EXPECT_EQ(offers_.size(), 4U) << "not for ever";
+  offers_fail_ = {ErrorCode::denied};
+  EXPECT_EQ(refusal(call()), ErrorCode::denied);
+  EXPECT_EQ(offers_.size(), 5U);
+}
+
+TEST_F(KmsAgreementTest, ATakeThatGotNoAnswerIsMadeOnceMoreUnderItsName) {
+  quantum_ = true;
+  takes_lost_ = 1;
+  EXPECT_EQ(must(call()).source, Source::quantum_and_pqc);
+  ASSERT_EQ(takes_.size(), 2U);
+  EXPECT_EQ(takes_[0], takes_[1]) << "which gets what the first was given";
+  takes_lost_ = 2;
+  EXPECT_EQ(must(call()).source, Source::pqc);
+  EXPECT_EQ(takes_.size(), 4U) << "not for ever";
+  quantum_ = false;
+  EXPECT_EQ(must(call()).source, Source::pqc);
+  EXPECT_EQ(takes_.size(), 5U) << "that there are none is an answer";
+}
+
+TEST_F(KmsAgreementTest, TheSameOfferAgainGetsTheSameAnswerUntilThatIsConfirmed) {
+  quantum_ = true;
+  const wire::SessionNotify with = announced();
+  const Proposed proposal = proposed(with);
+  const Bytes first = must(offered(proposal)).body;
+  quantum_ = false;  // it gives a key once
+  EXPECT_EQ(must(offered(proposal)).body, first);
+  open();
+  EXPECT_EQ(must(offered(proposal)).body, first) << "also at a front end that did not answer it before";
+  EXPECT_EQ(leg(with.sid_wk, Role::callee)->key.n_paths, 1) << "with the shares that were fetched for it";
+  const auto refused = [&](const Proposed& what, std::string_view why) {
+    const auto answer = offered(what);
+    EXPECT_EQ(refusal(answer), ErrorCode::conflict) << why;
+    EXPECT_TRUE(!answer && answer.error().message.contains(why)) << why;
+  };
+  refused(proposed(with), "is agreed on already, by another offer");
+  const UnixMs until = SystemClock().now_ms() + 60'000;
+  run("UPDATE pending_agreement SET expires_ms = 1");
+  refused(proposal, "waits for nothing any more");
+  run("UPDATE pending_agreement SET expires_ms = ?", {store::column(until)});
+  // As if this KMS's certificates had been renewed: under which the message would be shown is not what it says.
+  auto renewed = inside<wire::KmsAccept>(first);
+  const Bytes kept = renewed.octets;
+  renewed.message.fps = stranger_.messages->fps;
+  auto other = must(wire::sign_message(network_.suite(), 1, renewed.message, stranger_.messages->signer, stranger_.messages->fps, network_.rng()));
+  wire::append_confirmation(other, Bytes(network_.suite().digest));
+  run("UPDATE pending_agreement SET accept = ?", {ByteView(other.octets)});
+  refused(proposal, "under certificates that have been renewed");
+  run("UPDATE pending_agreement SET accept = ?", {ByteView(kept)});
+
+  const Concluded far = concluded(proposal, must(offered(proposal)).body);
+  must(confirmed(far.confirm));
+  EXPECT_TRUE(equal_secret(leg(with.sid_wk, Role::callee)->key.wk, far.wk));
+  refused(proposal, "waits for nothing any more");
+
+  const wire::SessionNotify ended = announced();
+  const Proposed late = proposed(ended);
+  must(offered(late));
+  must(store_->transact([&](store::Transaction& transaction) {
+    return ledger_.destroy(transaction, ended.sid_wk, Role::callee, {.by = "kms", .why = "its process died", .at_ms = node_->clock().now_ms()});
+  }));
+  refused(late, "the key that was agreed on is gone");
 }
 
 TEST_F(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {

@@ -86,6 +86,25 @@ TEST_P(SharedTablesTest, PendingAgreementsEndByConfirmationOrTime) {
   EXPECT_TRUE(find(living));
 }
 
+TEST_P(SharedTablesTest, AnAnswerIsKeptForItsOfferAloneUntilItIsConfirmedOrPastItsTime) {
+  const auto sid_wk = rng_->id<SidWk>();
+  Pending in = pending(start_ms + 1);
+  in.h_offer = rng_->bytes(32);
+  in.accept = rng_->bytes(5000);
+  must(add(sid_wk, in));
+  const auto kept = [&](const SidWk& session, const Identity& kms_a, const Bytes& h_offer, UnixMs now) {
+    return store_->transact([&](store::Transaction& transaction) { return find_accept(transaction, session, kms_a, h_offer, now); });
+  };
+  EXPECT_EQ(must(kept(sid_wk, in.kms_a, in.h_offer, start_ms)), in.accept);
+  EXPECT_FALSE(must(kept(rng_->id<SidWk>(), in.kms_a, in.h_offer, start_ms))) << "nothing was agreed on";
+  EXPECT_EQ(test::refusal(kept(sid_wk, in.kms_a, rng_->bytes(32), start_ms)), ErrorCode::conflict) << "another offer";
+  EXPECT_EQ(test::refusal(kept(sid_wk, identity("qanat://c/kms/kms-b"), in.h_offer, start_ms)), ErrorCode::conflict) << "another KMS's";
+  EXPECT_EQ(test::refusal(kept(sid_wk, in.kms_a, in.h_offer, start_ms + 1)), ErrorCode::conflict) << "past its time";
+  must(store_->transact([&](store::Transaction& transaction) { return confirm_pending(transaction, sid_wk); }));
+  EXPECT_EQ(test::refusal(kept(sid_wk, in.kms_a, in.h_offer, start_ms)), ErrorCode::conflict) << "confirmed";
+  EXPECT_EQ(count("pending_agreement WHERE accept IS NOT NULL"), 0) << "nobody needs it any more";
+}
+
 TEST_P(SharedTablesTest, DatabaseHoldsADigestOfTheConfirmationAndNotTheConfirmation) {
   const crypto::Suite& suite = crypto::suite(crypto::SuiteId::gm_hybrid);
   const Bytes kc_a = rng_->bytes(32);

@@ -30,7 +30,14 @@ inline crypto::Rng& rng() {
   return *generator;
 }
 
-inline const SidWk some_session{Bytes(16, 7)};
+/// Another one each time: a session takes once.
+inline SidWk new_session() {
+  static std::atomic<std::uint32_t> made = 0;
+  Bytes out(SidWk::size, 7);
+  const std::uint32_t number = ++made;
+  for (std::size_t i = 0; i < sizeof number; ++i) out[i] = static_cast<std::uint8_t>(number >> (8 * i));
+  return SidWk(out);
+}
 inline Deadline soon() { return Deadline::after(std::chrono::seconds(10)); }
 inline Deadline at_once() { return Deadline::after(std::chrono::milliseconds(0)); }
 
@@ -69,6 +76,7 @@ class Core {
   }
   void close() {
     supply.reset();
+    given.reset();
     relay.reset();
     routes.reset();
     relayed_keys.reset();
@@ -102,7 +110,7 @@ class Core {
     return out;
   }
   [[nodiscard]] KeySupply::Session session(std::string peer_domain, Quality quality = {}) const {
-    return {.peer_domain = std::move(peer_domain), .sid_wk = some_session, .kms = "kms", .request_id = "1", .quality = quality};
+    return {.peer_domain = std::move(peer_domain), .sid_wk = new_session(), .kms = "kms", .request_id = "1", .quality = quality};
   }
   /// Beforehand, into the pool of the first path.
   Result<BatchId> relay_to(const std::string& peer_domain, std::size_t count = 1);
@@ -123,6 +131,7 @@ class Core {
   std::unique_ptr<RelayedKeys> relayed_keys;
   std::unique_ptr<Routes> routes;
   std::unique_ptr<RelayNode> relay;
+  std::unique_ptr<GivenKeys> given;
   std::unique_ptr<KeySupply> supply;
   std::vector<KeyRun> recovered;
   std::vector<KeyRun> lost;
@@ -230,9 +239,10 @@ inline void Core::open() {
                                       RelayPorts{.send = [this](const ElementName& to, ByteView message, Deadline deadline,
                                                                 const std::string&) { return network.carry(name, to, message, deadline); },
                                                  .record = record});
+  given = std::make_unique<GivenKeys>(*device);
   supply = std::make_unique<KeySupply>(KeySupply::Parts{
       *commits, *relayed_keys, [this](const RelayOrder& order, Deadline deadline, const std::string& id) { return relay->relay(order, deadline, id); }, *routes,
-      place, clock, arrivals, record});
+      place, clock, arrivals, record, *given});
 }
 
 inline Result<BatchId> Core::relay_to(const std::string& peer_domain, std::size_t count) {

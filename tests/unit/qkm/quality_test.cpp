@@ -233,7 +233,7 @@ class SupplyAlone : public QualityTest {
                         orders_.push_back(order);
                         return fail(why);
                       },
-                      routes_, place, a().clock, a().arrivals, [](std::span<const KeyEvent>) -> Result<void> { return {}; }});
+                      routes_, place, a().clock, a().arrivals, [](std::span<const KeyEvent>) -> Result<void> { return {}; }, *a().given});
     return supply.take(a().session("b", quality), 1, soon());
   }
   int asked_ = 0;

@@ -94,7 +94,8 @@ class Agreement {
   /// km2_open (agreement_directory.cpp): what CMSP would have announced, from the caller's KMS. The same octets again are answered the same while the session
   /// waits for its offer.
   Result<net::Response> open(const net::Request& request);
-  Result<net::Response> offer(const net::Request& request);    // km2_offer
+  /// km2_offer. The same offer again gets the same KmsAccept until that is confirmed, and no quantum key is fetched for it.
+  Result<net::Response> offer(const net::Request& request);
   Result<net::Response> confirm(const net::Request& request);  // km2_confirm
 
   /// Wakes who waits in wait_for_leg for this session, at whichever front end.
@@ -165,6 +166,8 @@ class Agreement {
   Result<Agreed> agree(const Asked& asked, const Terminal& caller, const Begun& begun, const QuantumShares& shares, Deadline deadline,
                        const std::string& request_id);
   Result<void> confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id);
+  /// What this very offer was answered before; nothing if nothing was agreed on. conflict for another offer, and where that answer is of no use any more.
+  Result<std::optional<net::Response>> accepted_before(const wire::Framed<wire::KmsOffer>& offer, const Identity& kms_a);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const Announced& announced, const Identity& kms_a, QuantumShares shares);
   /// The callee's leg, once both KMSs have the key.
   Result<std::optional<StoredKey>> agreed_leg(const SidWk& sid_wk);

@@ -84,6 +84,8 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
   // What a SessionGrant says is not known here; a DirectoryOpen is.
   if (there.directory_epoch && offer.message.h_grant != there.h_open)
     return fail(ErrorCode::denied, "KmsOffer: names another opening of the session than the one that was announced");
+  ASSIGN_OR_RETURN(std::optional<net::Response> before, accepted_before(offer, kms_a));
+  if (before) return *std::move(before);
   node::StepTrace::Timer step9(trace_, 9);
   auto shares = fetch_shares(kms_a.domain, offer.message, request.deadline, request.request_id);
   const std::size_t named = offer.message.shares.size();
@@ -104,6 +106,24 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
   auto answer = accept(offer, there, kms_a, *std::move(shares));
   if (answer) step9.done(offer.message.sid_wk.hex(), "the same key agreed");
   return answer;
+}
+
+Result<std::optional<net::Response>> Agreement::accepted_before(const wire::Framed<wire::KmsOffer>& offer, const Identity& kms_a) {
+  const SidWk& sid_wk = offer.message.sid_wk;
+  const auto kept = store_.look([&](store::Transaction& transaction) -> Result<std::optional<Bytes>> {
+    ASSIGN_OR_RETURN(std::optional<Bytes> out, find_accept(transaction, sid_wk, kms_a, offer.hash, node_.clock().now_ms()));
+    if (!out) return out;
+    // It ends with the process that made it, and with its subscriber's right to it.
+    ASSIGN_OR_RETURN(const std::optional<StoredKey> leg, ledger_.find(transaction, sid_wk, wire::Role::callee));
+    if (!leg || leg->state != KeyState::generated) return fail(ErrorCode::conflict, "session " + sid_wk.hex() + ": the key that was agreed on is gone");
+    return out;
+  });
+  if (!kept) return fail_in("KmsOffer", kept.error());
+  if (!*kept) return std::optional<net::Response>{};
+  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
+  ASSIGN_OR_RETURN(const auto said, wire::parse<wire::KmsAccept>(**kept));
+  if (said.message.fps != own->fps) return fail(ErrorCode::conflict, "KmsOffer: was accepted under certificates that have been renewed since");
+  return std::optional(net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(*own, said.octets)});
 }
 
 Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offer, const Announced& announced, const Identity& kms_a,
@@ -144,8 +164,10 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                         .h_accept = answer.hash,
                         .h_kc_a = hash_of_confirmation(suite, keys.kc_a),
                         .shares = shares.refs,
-                        .expires_ms = expires};
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+                        .expires_ms = expires,
+                        .h_offer = offer.hash,
+                        .accept = answer.octets};
+  const auto stored = store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(check_of_this_life(transaction, offer.message.ts_ms, "KmsOffer"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
@@ -169,7 +191,12 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                                      .terms = settings_.policy.terms_for(traffic),
                                      .directory_epoch = announced.directory_epoch}));
     return add_pending(transaction, accept.sid_wk, pending);
-  }));
+  });
+  if (!stored && stored.error().code == ErrorCode::conflict) {  // the same offer came twice at once, and the other was faster?
+    ASSIGN_OR_RETURN(std::optional<net::Response> before, accepted_before(offer, kms_a));
+    if (before) return *std::move(before);
+  }
+  TRY(stored);
   node::crash_point("kms.wk.accepted");
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(own, answer.octets)};
 }

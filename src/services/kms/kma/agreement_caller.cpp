@@ -165,8 +165,14 @@ Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& c
                              .ephemeral = ephemeral.encapsulation_key(),
                              .fps = own.fps};
   ASSIGN_OR_RETURN(const auto sent, wire::sign_message(suite, node_.settings().policy_epoch, offer, own.signer, own.fps, node_.rng()));
-  ASSIGN_OR_RETURN(const net::Response response, node_.call(points::Endpoint::km2_offer, kms_b, node::enclose(own, sent.octets), deadline, request_id));
-  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(response.body));
+  const Bytes enclosed = node::enclose(own, sent.octets);
+  const auto say = [&] { return node_.call(points::Endpoint::km2_offer, kms_b, enclosed, deadline, request_id); };
+  auto response = say();
+  // It may have been accepted, and the answer lost with the connection: once more is the same to the other KMS. Not before the first has failed: both would
+  // fetch the shares.
+  if (!response && response.error().code == ErrorCode::unavailable) response = say();
+  if (!response) return fail(std::move(response).error());
+  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(response->body));
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(kms_b).expected, deadline));
   ASSIGN_OR_RETURN(const auto accept, wire::parse<wire::KmsAccept>(envelope.message));
   TRY(wire::verify(accept, signer->verifier, signer->fps));

@@ -1,5 +1,7 @@
 #include "services/kms/kma/pending.hpp"
 
+#include <algorithm>
+
 #include "crypto/kdf.hpp"
 
 namespace qanat::kms {
@@ -33,8 +35,9 @@ Result<void> add_pending(store::Transaction& transaction, const SidWk& sid_wk, c
   const std::string kms_a = pending.kms_a.uri();
   const Bytes shares = octets_of(pending.shares);
   return transaction.change(
-      "INSERT INTO pending_agreement (sid_wk, kms_a, h_accept, h_kc_a, shares, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
-      {sid_wk.view(), std::string_view(kms_a), ByteView(pending.h_accept), ByteView(pending.h_kc_a), ByteView(shares), store::column(pending.expires_ms)});
+      "INSERT INTO pending_agreement (sid_wk, kms_a, h_accept, h_kc_a, shares, expires_ms, h_offer, accept) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      {sid_wk.view(), std::string_view(kms_a), ByteView(pending.h_accept), ByteView(pending.h_kc_a), ByteView(shares), store::column(pending.expires_ms),
+       ByteView(pending.h_offer), ByteView(pending.accept)});
 }
 
 Result<std::optional<Pending>> find_pending(store::Transaction& transaction, const SidWk& sid_wk) {
@@ -58,8 +61,25 @@ Result<std::optional<Pending>> find_pending(store::Transaction& transaction, con
   return out;
 }
 
+Result<std::optional<Bytes>> find_accept(store::Transaction& transaction, const SidWk& sid_wk, const Identity& kms_a, ByteView h_offer, UnixMs now) {
+  std::optional<Bytes> out;
+  bool same = false;
+  bool waits = false;
+  TRY(transaction.query("SELECT kms_a, h_offer, accept, expires_ms, confirmed FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()},
+                        [&](const store::Row& row) {
+                          out = row.blob(2);
+                          same = row.text(0) == kms_a.uri() && std::ranges::equal(row.blob(1), h_offer);
+                          waits = static_cast<UnixMs>(row.integer(3)) > now && row.integer(4) == 0;
+                        }));
+  if (!out) return out;
+  const std::string session = "session " + sid_wk.hex();
+  if (!same) return fail(ErrorCode::conflict, session + " is agreed on already, by another offer");
+  if (!waits || out->empty()) return fail(ErrorCode::conflict, session + ": the agreement on this offer waits for nothing any more");
+  return out;
+}
+
 Result<void> confirm_pending(store::Transaction& transaction, const SidWk& sid_wk) {
-  return transaction.change_one("UPDATE pending_agreement SET confirmed = 1 WHERE sid_wk = ? AND confirmed = 0", {sid_wk.view()});
+  return transaction.change_one("UPDATE pending_agreement SET confirmed = 1, accept = NULL WHERE sid_wk = ? AND confirmed = 0", {sid_wk.view()});
 }
 
 Result<void> drop_pending(store::Transaction& transaction, const SidWk& sid_wk) {

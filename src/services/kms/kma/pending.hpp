@@ -18,6 +18,8 @@ struct Pending {
   std::vector<wire::ShareRef> shares;
   UnixMs expires_ms = 0;
   bool confirmed = false;  // then it waits for nothing but the same confirmation again, whose answer was lost
+  Bytes h_offer{};         // with `accept`: for find_accept alone, find_pending leaves both empty
+  Bytes accept{};          // the KmsAccept as it was answered, until it is confirmed
 };
 
 /// What is kept of a key confirmation (32 octets of HMAC, nobody guesses them): enough to know it by, and no help to who reads the database.
@@ -26,6 +28,10 @@ Bytes hash_of_confirmation(const crypto::Suite& suite, ByteView kc_a);
 /// conflict for a session that has one.
 Result<void> add_pending(store::Transaction& transaction, const SidWk& sid_wk, const Pending& pending);
 Result<std::optional<Pending>> find_pending(store::Transaction& transaction, const SidWk& sid_wk);
+/// What this offer of this KMS was answered; nothing if the session has no agreement. conflict if that is another offer's, or has no need of it any more: it is
+/// confirmed, or past its time.
+Result<std::optional<Bytes>> find_accept(store::Transaction& transaction, const SidWk& sid_wk, const Identity& kms_a, ByteView h_offer, UnixMs now);
+/// The KmsAccept leaves the database with that.
 Result<void> confirm_pending(store::Transaction& transaction, const SidWk& sid_wk);
 Result<void> drop_pending(store::Transaction& transaction, const SidWk& sid_wk);
 Result<void> drop_expired_pending(store::Transaction& transaction, UnixMs now);

@@ -129,14 +129,14 @@ Result<QuantumShares> Agreement::draw(const std::string& peer_domain, const Draw
 Result<QuantumShares> Agreement::ask_qkm(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
                                          const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
-  ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
-                                                            wire::Json::object({{"peer_domain", peer_domain},
-                                                                                {"sid_wk", sid_wk.hex()},
-                                                                                {"count", count},
-                                                                                {"kms", node_.identity().name},
-                                                                                {"quality", quality(paths)}}),
-                                                            deadline, request_id));
-  ASSIGN_OR_RETURN(QuantumShares shares, unwrap_shares(answer));
+  const wire::Json body = wire::Json::object(
+      {{"peer_domain", peer_domain}, {"sid_wk", sid_wk.hex()}, {"count", count}, {"kms", node_.identity().name}, {"quality", quality(paths)}});
+  const auto ask = [&] { return node_.call_json(points::Endpoint::km3_take, qkm, body, deadline, request_id); };
+  auto answer = ask();
+  // It may have given them, and the answer been lost with the connection: the same again gets the same keys.
+  if (!answer && answer.error().code == ErrorCode::unavailable && !deadline.passed()) answer = ask();
+  if (!answer) return fail(std::move(answer).error());
+  ASSIGN_OR_RETURN(QuantumShares shares, unwrap_shares(*answer));
   if (std::ssize(shares.refs) > count) return fail(ErrorCode::invalid_argument, "Km-3: more keys than were asked for");
   return Result<QuantumShares>(std::move(shares));
 }

@@ -35,4 +35,10 @@ inline constexpr std::string_view kma_confirmed_agreements = R"sql(
       ALTER TABLE pending_agreement ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
       CREATE INDEX pending_agreement_waiting ON pending_agreement (sid_wk) WHERE confirmed = 0)sql";
 
+inline constexpr std::string_view kma_kept_accepts = R"sql(
+      -- KMA: what an offer was answered, until that is confirmed: the same offer again, because the answer was lost, gets the same. A KmsAccept is signed, and
+      -- opens nothing without the ephemeral key of who made the offer: it is kept as it went over the wire.
+      ALTER TABLE pending_agreement ADD COLUMN h_offer BLOB;
+      ALTER TABLE pending_agreement ADD COLUMN accept BLOB)sql";
+
 }  // namespace qanat::kms
