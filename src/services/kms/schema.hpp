@@ -444,6 +444,9 @@ inline constexpr std::array migrations{
       CREATE INDEX charge_made ON charge (made_ms))sql"},
     store::Migration{22, archive_check_schema},
     store::Migration{23, kma_confirmed_agreements},
+    store::Migration{24, R"sql(
+      -- KIM: who was charged by file (kim/stock.hpp); asked for with each application.
+      CREATE INDEX medium_charged_by_file ON medium (uid) WHERE generation > 0)sql"},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
