@@ -8,6 +8,7 @@
 #include "program.hpp"
 #include "terminal/charging.hpp"
 #include "test_network.hpp"
+#include "wire/key_schedule.hpp"
 
 namespace qanat::test {
 namespace {
@@ -176,6 +177,23 @@ TEST_F(ChargedKeys, ACallAcrossTheDomainsUnderStockThatWasChargedOfflineAtBothEn
   const Json again = called("A", "B");
   EXPECT_EQ(of(again, "callee", "last_mile"), "also protected by a charged key, offline");
   EXPECT_LE(call_keys(result(terminal("A", "medium"))), 22) << "one key each";
+}
+
+POINT_TEST(ChargedKeys, Km_1, refuses, AnApplicationWithoutAChargedKeyOfWhoWasChargedByFile) {
+  has_offline_stock("A");
+  const auto a = TestTerminal::open(net().network(), "A");
+  ASSERT_TRUE(a) << a.error().message;
+  const auto c = TestTerminal::open(net().network(), "C");
+  ASSERT_TRUE(c) << c.error().message;
+  const Number& caller = (*a)->number();
+  const Number& called = (*c)->number();
+  const auto stripped = (*a)->application({.role = wire::Role::caller, .sid_wk = net().rng().id<SidWk>(),
+                                           .sid_call = wire::make_sid_call(caller, called, net().rng().bytes(16)), .caller = caller, .called = called});
+  ASSERT_TRUE(stripped) << stripped.error().message;
+  const auto refused = (*a)->send(Endpoint::km1_application, stripped->octets());
+  ASSERT_FALSE(refused) << "whoever forges its signatures could do that";
+  EXPECT_EQ(refused.error().code, ErrorCode::denied) << refused.error().message;
+  net().expect_audit("kms-a", "km-1.application", "terminal A was charged by file");
 }
 
 POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireWhichIsSaidToAddNothingIfPublicKeysFall) {
