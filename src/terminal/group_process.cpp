@@ -60,7 +60,8 @@ Result<wire::Json> run_group(node::Node& node, const TerminalSettings& settings,
                     .send = send,
                     .check_kms = check_kms,
                     .observe = [](const CallEvent&) {},
-                    .medium = loaded.medium_in_use()});
+                    .medium = loaded.medium_in_use(),
+                    .charged_required = loaded.must_be_charged(settings)});
   const std::stop_source never;
   ASSIGN_OR_RETURN(const GroupKeys keys, client.keys(view, source, deadline, never.get_token()));
   out.set("wk_fingerprint", keys.fingerprint()).set("assurance", static_cast<int>(keys.assurance())).set("mki", keys.mki().hex());

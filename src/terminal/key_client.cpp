@@ -77,13 +77,30 @@ Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, 
 
 Result<ApplicationKeys> KeyClient::take_keys(Proof proof) {
   ApplicationKeys out;
-  if (parts_.medium == nullptr) return Result<ApplicationKeys>(std::move(out));
-  ASSIGN_OR_RETURN(out.call, parts_.medium->take(wire::KeySet::call));
-  if (!out.call) node::log(node::LogLevel::warning, "the medium's call set is used up: nothing charged goes into the last mile");
+  ASSIGN_OR_RETURN(out.call, take_call_key());
   if (out.call && proof == Proof::and_charged_key) {
     ASSIGN_OR_RETURN(out.authentication, parts_.medium->take(wire::KeySet::authentication));
   }
   return Result<ApplicationKeys>(std::move(out));
+}
+
+Result<std::optional<TakenKey>> KeyClient::take_call_key() {
+  using Out = Result<std::optional<TakenKey>>;
+  std::optional<TakenKey> out;
+  if (parts_.medium != nullptr) {
+    ASSIGN_OR_RETURN(out, parts_.medium->take(wire::KeySet::call));
+    // What came over a wire is passed over: it does not do what is demanded, and the KMS would refuse it.
+    while (parts_.charged_required && out && !wire::counts(out->charged)) {
+      ASSIGN_OR_RETURN(out, parts_.medium->take(wire::KeySet::call));
+    }
+  }
+  if (out) return Out(std::move(out));
+  if (parts_.charged_required) {
+    return fail(ErrorCode::denied, "terminal.charged_keys demands a charged key in each application, and the medium gives none that came by file:"
+                                   " have it charged by file (docs/operations/injection.md)");
+  }
+  if (parts_.medium != nullptr) node::log(node::LogLevel::warning, "the medium's call set is used up: nothing charged goes into the last mile");
+  return Out(std::nullopt);
 }
 
 Result<WorkingKey> KeyClient::attempt(Fetching& fetching, Proof proof) {

@@ -27,6 +27,7 @@ class KeyClient final : public KeySource {
     CheckKms check_kms;
     CallObserver observe;  // steps 4 and 11 as they happen
     SecureMedium* medium = nullptr;  // whose keys go into the applications; absent: there is none, or it is locked or wiped
+    bool charged_required = false;   // no application goes without a charged key that counts
     bool symmetric_mode = false;     // prove a key of the authentication set as well where the KMS could not check the certificates
     std::function<bool()> status_unknown = {};       // a certificate was accepted whose status could not be had: from then on nothing goes without a charged key
     std::atomic<bool>* peer_known = nullptr;         // set once a delivery under a charged key has named the peer's certificates
@@ -50,6 +51,7 @@ class KeyClient final : public KeySource {
   };
   Result<WorkingKey> attempt(Fetching& fetching, Proof proof);
   Result<ApplicationKeys> take_keys(Proof proof);
+  Result<std::optional<TakenKey>> take_call_key();
   Result<void> make_application(Fetching& fetching, Proof proof);
   void send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline);
 

@@ -22,6 +22,12 @@ struct Loaded {
 
   /// The medium, if it gives keys.
   [[nodiscard]] SecureMedium* medium_in_use() const { return medium && medium->state() == MediumState::active ? medium.get() : nullptr; }
+  /// No application goes without a charged key that counts. A medium that was charged by file asks for it when it is used up, locked or wiped, too: what the
+  /// network brings about is no reason to do with less.
+  [[nodiscard]] bool must_be_charged(const TerminalSettings& settings) const {
+    if (settings.charged_keys == ChargedCalls::required_if_stocked) return medium && medium->generation() > 0;
+    return settings.charged_keys == ChargedCalls::required;
+  }
 };
 /// As which it applies to its KMS. `node`, `loaded` and `signer` must outlive it.
 Applicant applicant_of(const node::Node& node, const TerminalSettings& settings, const Loaded& loaded, const node::MessageSigner& signer);

@@ -208,6 +208,7 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                   .check_kms = [&](Deadline deadline) { return link.check(deadline); },
                   .observe = observe,
                   .medium = loaded.medium_in_use(),
+                  .charged_required = loaded.must_be_charged(settings),
                   .symmetric_mode = settings.symmetric_mode,
                   .status_unknown = [&node] { return node.unknown_accepted() > 0; },
                   .peer_known = &peer_known});

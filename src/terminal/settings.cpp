@@ -24,6 +24,14 @@ RekeyRules read_call(node::Config table) {
   return out;
 }
 
+ChargedCalls read_charged_keys(node::Config& table) {
+  const std::string text = table.text("charged_keys", "required_if_stocked");
+  if (text == "optional") return ChargedCalls::optional;
+  if (text == "required") return ChargedCalls::required;
+  if (text != "required_if_stocked") table.reject("charged_keys", "must be optional, required_if_stocked or required");
+  return ChargedCalls::required_if_stocked;
+}
+
 }  // namespace
 
 TerminalSettings TerminalSettings::read(node::Config& config) {
@@ -46,6 +54,7 @@ TerminalSettings TerminalSettings::read(node::Config& config) {
   out.pace = table.real("pace", pace_min, pace_max, out.pace);
   out.min_assurance = static_cast<wire::Assurance>(table.integer("min_assurance", 1, 4, static_cast<std::int64_t>(out.min_assurance)));
   out.medium = table.text("medium", "");
+  out.charged_keys = read_charged_keys(table);
   out.symmetric_mode = table.flag("symmetric_mode", out.symmetric_mode);
   out.rekey = read_call(config.table("call"));
   return out;

@@ -8,6 +8,13 @@
 
 namespace qanat::terminal {
 
+/// Whether a call may go without a charged key that counts.
+enum class ChargedCalls : std::uint8_t {
+  optional,
+  required_if_stocked,  // not once the medium was charged by file
+  required,
+};
+
 struct TerminalSettings {
   Uid uid;          // the name in this terminal's identity
   Number number;    // E.164
@@ -16,6 +23,7 @@ struct TerminalSettings {
   double pace = 1.0;                                   // how much faster than in real time media is played: for tests
   wire::Assurance min_assurance = wire::Assurance::local_rng;
   std::filesystem::path medium;  // secure medium with charged keys; empty: there is none
+  ChargedCalls charged_keys = ChargedCalls::required_if_stocked;
   bool symmetric_mode = false;   // where certificates cannot be checked, be known by the medium's authentication set (the KMS must allow it)
   RekeyRules rekey = rekey_every(std::chrono::hours(1));  // [call]
 

@@ -8,6 +8,7 @@
 #include "program.hpp"
 #include "terminal/charging.hpp"
 #include "test_network.hpp"
+#include "wire/key_schedule.hpp"
 
 namespace qanat::test {
 namespace {
@@ -53,14 +54,14 @@ class Media : public SharedNetwork {
   }
   void charge_by_file(const std::string& uid, const std::string& id, const std::string& kms = "kms-a") const {
     const std::string file = (folder_ / (uid + ".charge")).string();
-    const Outcome ordered = at_kms("charge --medium " + id + " --authentication 4 --call 12 --distribution 4", kms);
+    const Outcome ordered = at_kms("charge --medium " + id + " --authentication 4 --call 24 --distribution 4", kms);
     ASSERT_EQ(ordered.code, 0) << ordered.error;
     const std::string ticket = ordered.json().text("ticket").value_or("");
     EXPECT_EQ(at_kms("approve " + ticket + " --out " + file, kms).code, 1) << "the operator who ordered it";
     const Outcome approved = at_kms("approve " + ticket + " --as administrator --out " + file, kms);
     ASSERT_EQ(approved.code, 0) << approved.error;
     const std::int64_t before = call_keys(result(terminal(uid, "medium")));
-    EXPECT_EQ(call_keys(result(terminal(uid, "load-charge " + file))), before + 12);
+    EXPECT_EQ(call_keys(result(terminal(uid, "load-charge " + file))), before + 24);
     EXPECT_EQ(terminal(uid, "load-charge " + file).code, 1) << "a file is loaded once";
   }
   /// The terminal has a medium that was charged offline: since an earlier test, or from now on.
@@ -175,7 +176,24 @@ TEST_F(ChargedKeys, ACallAcrossTheDomainsUnderStockThatWasChargedOfflineAtBothEn
   net().expect_audit("kms-b", "kim.used", "charged offline");
   const Json again = called("A", "B");
   EXPECT_EQ(of(again, "callee", "last_mile"), "also protected by a charged key, offline");
-  EXPECT_LE(call_keys(result(terminal("A", "medium"))), 10) << "one key each";
+  EXPECT_LE(call_keys(result(terminal("A", "medium"))), 22) << "one key each";
+}
+
+POINT_TEST(ChargedKeys, Km_1, refuses, AnApplicationWithoutAChargedKeyOfWhoWasChargedByFile) {
+  has_offline_stock("A");
+  const auto a = TestTerminal::open(net().network(), "A");
+  ASSERT_TRUE(a) << a.error().message;
+  const auto c = TestTerminal::open(net().network(), "C");
+  ASSERT_TRUE(c) << c.error().message;
+  const Number& caller = (*a)->number();
+  const Number& called = (*c)->number();
+  const auto stripped = (*a)->application({.role = wire::Role::caller, .sid_wk = net().rng().id<SidWk>(),
+                                           .sid_call = wire::make_sid_call(caller, called, net().rng().bytes(16)), .caller = caller, .called = called});
+  ASSERT_TRUE(stripped) << stripped.error().message;
+  const auto refused = (*a)->send(Endpoint::km1_application, stripped->octets());
+  ASSERT_FALSE(refused) << "whoever forges its signatures could do that";
+  EXPECT_EQ(refused.error().code, ErrorCode::denied) << refused.error().message;
+  net().expect_audit("kms-a", "km-1.application", "terminal A was charged by file");
 }
 
 POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireWhichIsSaidToAddNothingIfPublicKeysFall) {

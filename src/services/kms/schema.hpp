@@ -447,6 +447,9 @@ inline constexpr std::array migrations{
     store::Migration{24, owed_outcome},
     store::Migration{25, charging_altered_schema},
     store::Migration{26, kma_kept_accepts},
+    store::Migration{27, R"sql(
+      -- KIM: who was charged by file (kim/stock.hpp); asked for with each application.
+      CREATE INDEX medium_charged_by_file ON medium (uid) WHERE generation > 0)sql"},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

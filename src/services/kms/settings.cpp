@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "node/subscriber.hpp"
 #include "points/relay_path.hpp"
 #include "services/kms/kp/quantum_pool.hpp"
 #include "wire/joint.hpp"
@@ -47,6 +48,19 @@ void read_retention(node::Config& table, KmsSettings& out) {
   if (out.history_retention < 2 * out.clock_window) table.reject("history_retention_s", "must be twice kms.clock_window_ms or more");
 }
 
+void read_charged_keys(node::Config& table, KmsSettings& out) {
+  const std::string charged = table.text("charged_keys", "required_if_stocked");
+  if (charged != "optional" && charged != "required_if_stocked") table.reject("charged_keys", "must be optional or required_if_stocked");
+  out.charged_keys = charged == "optional" ? ChargedPolicy::optional : ChargedPolicy::required_if_stocked;
+  for (const std::string& text : table.texts("charged_released")) {
+    if (auto uid = node::parse_uid(text); uid) {
+      out.charged_released.insert(*std::move(uid));
+    } else {
+      table.reject("charged_released", uid.error().message);
+    }
+  }
+}
+
 std::optional<net::ChainNeed> read_chain(node::Config& table, const char* key) {
   const std::string text = table.text(key, "preferred");
   if (text == "off") return std::nullopt;
@@ -77,6 +91,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.km3_chain = read_chain(table, "km3_chain");
   out.chain_refresh = milliseconds("chain_refresh_ms", out.chain_refresh, 86400000);
   out.symmetric_mode = table.flag("symmetric_mode", out.symmetric_mode);
+  read_charged_keys(table, out);
   out.revocation_lists_every = std::chrono::seconds(table.integer("revocation_lists_every_s", 0, 86400, out.revocation_lists_every.count()));
   out.evidence_every = std::chrono::seconds(table.integer("evidence_every_s", 0, 86400, out.evidence_every.count()));
   out.media_keys = table.text("media_keys", "");

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include "net/chain.hpp"
 #include "node/config.hpp"
@@ -14,6 +15,12 @@
 #include "services/kms/kp/encryption_pairs.hpp"
 
 namespace qanat::kms {
+
+/// Whether a terminal may apply without a charged key that counts.
+enum class ChargedPolicy : std::uint8_t {
+  optional,
+  required_if_stocked,  // not one that was ever charged by file
+};
 
 struct KmsSettings {
   std::filesystem::path site_key;                      // shared with this site's QKM
@@ -31,6 +38,8 @@ struct KmsSettings {
   std::optional<net::ChainNeed> km3_chain = net::ChainNeed::preferred;  // to the QKM under the site key too
   std::chrono::milliseconds chain_refresh{600000};     // a quantum key serves the connections of so long
   bool symmetric_mode = false;                         // admit a terminal whose certificates cannot be checked by keys of its medium's authentication set
+  ChargedPolicy charged_keys = ChargedPolicy::required_if_stocked;
+  std::set<Uid> charged_released;                      // terminals that may apply without one all the same; on record with each application
   std::chrono::seconds revocation_lists_every{600};    // how often the stock of charged keys is held against the revocation lists; 0: notices alone
   std::chrono::seconds evidence_every{3600};           // how often CMSP is shown evidence (Mc-2); 0: never
   std::filesystem::path media_keys;                    // folder where transport keys of new media are placed; empty: media are charged over a wire alone

@@ -63,6 +63,49 @@ TEST_P(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
 }
 
+TEST_P(ApplicationTest, WhoWasChargedByFileGetsNoKeyWithoutAChargedOneThatCounts) {
+  Stock stock(kms_.node().device());
+  const Medium medium{.id = wire::MediumId(Bytes(wire::MediumId::size, 0x51)), .uid = kms_.c().terminal.uid, .kind = "sim"};
+  const auto key_of = [](std::uint8_t index) { return Secret::copy_of(Bytes(wire::charged_key_size, index)); };
+  const Secret transport = key_of(9);
+  const auto add = [&](store::Transaction& transaction, std::uint8_t index, wire::Charged how) -> Result<void> {
+    std::vector<Secret> keys;
+    keys.push_back(key_of(index));
+    TRY(stock.charge(transaction, medium, wire::ChargeId(Bytes(wire::ChargeId::size, index)), {0, 1, 0}, how, wire::ChargeOrigin::device, std::move(keys)));
+    return {};
+  };
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(stock.add(transaction, medium, &transport, "operator", SystemClock().now_ms()));
+    return add(transaction, 0, wire::Charged::wire);
+  }));
+  const auto of_c = [&](const SidWk& sid, std::optional<std::uint8_t> named) {
+    return kms_.make(kms_.c(), sid, Role::callee, [&](wire::KeyRequest& message) {
+      if (!named) return;
+      message = must(wire::prove(kms_.node().suite(), kms_.node().settings().policy_epoch, message, wire::ExtensionType::injected_key, *named, key_of(*named)));
+    });
+  };
+  const SidWk before = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), before, Role::caller)));
+  must(apply(kms_.c(), of_c(before, {})));  // nothing was charged by file
+
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(add(transaction, 1, wire::Charged::offline));
+    TRY(stock.spend_transport_key(transaction, kms_.node().suite(), medium));
+    return {};
+  }));
+  const SidWk sid = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));  // who was never charged goes on
+  const auto stripped = apply(kms_.c(), of_c(sid, {}));
+  EXPECT_EQ(refusal(stripped), ErrorCode::denied);
+  EXPECT_TRUE(stripped.error().message.contains("terminal C was charged by file")) << stripped.error().message;
+  EXPECT_TRUE(kms_.on_record(stripped.error().message));
+  EXPECT_EQ(refusal(apply(kms_.c(), of_c(sid, 0))), ErrorCode::denied) << "a key that was charged over a wire";
+  EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::reserved);
+  must(apply(kms_.c(), of_c(sid, 1)));
+  EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered);
+  EXPECT_TRUE(kms_.on_record("key 1 of the call set, charged offline"));
+}
+
 TEST(SymmetricModeTest, ASenderInHasteDoesNotBringItAbout) {
   KmsSettings settings;
   settings.symmetric_mode = true;

@@ -37,6 +37,14 @@ class ApplicationV1Test : public testing::TestWithParam<test::StoreKind> {
     return kms_.application().apply_v1(kms_.request_of(who, must(wire::v1::encode(message))));
   }
 
+  /// One of its media was charged by file, and is wiped.
+  static void charge_by_file(Applicants& kms, const Uid& uid) {
+    must(kms.in_transaction([&](store::Transaction& transaction) {
+      return transaction.run("INSERT INTO medium (medium, uid, kind, state, generation, registered_by, registered_ms) VALUES (?, ?, 'sim', 'wiped', 1, 'op', 1)",
+                             {ByteView(Bytes(wire::MediumId::size, 0x51)), std::string_view(uid.text())});
+    }));
+  }
+
   Applicants kms_{with_v1(), GetParam()};
 };
 
@@ -57,6 +65,22 @@ TEST_P(ApplicationV1Test, ASubscriberAppliesNoMoreOftenThanInV2AndNobodyElseUses
   EXPECT_EQ(refusal(kms_.apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))), ErrorCode::exhausted) << "one rate for both profiles";
   kms_.forget_rates();
   must(send(kms_.a(), made(kms_.a(), kms_.session())));
+}
+
+TEST_P(ApplicationV1Test, WhoWasChargedByFileGetsNoKeyInThisProfile) {
+  charge_by_file(kms_, kms_.a().terminal.uid);
+  const auto refused = send(kms_.a(), made(kms_.a(), kms_.session()));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("terminal A was charged by file")) << refused.error().message;
+  EXPECT_TRUE(kms_.on_record(refused.error().message));
+  KmsSettings settings = with_v1();
+  settings.charged_released = {kms_.a().terminal.uid};
+  Applicants released(settings, GetParam());
+  charge_by_file(released, released.a().terminal.uid);
+  const wire::v1::KeyApplication again = made(released.a(), released.session());
+  released.applying_ = &released.a();
+  must(released.application().apply_v1(released.request_of(released.a(), must(wire::v1::encode(again)))));
+  EXPECT_TRUE(released.on_record("kim.released"));
 }
 
 }  // namespace

@@ -116,7 +116,14 @@ class InjectionTest : public testing::TestWithParam<test::StoreKind> {
     if (call) message = must(wire::prove(network_.suite(), 1, message, wire::ExtensionType::injected_key, call->first, *call->second));
     return must(wire::sign_message(network_.suite(), 1, message, alice_.messages->signer, alice_.messages->fps, network_.rng()));
   }
-  Result<std::optional<SpentKey>> spend(std::uint32_t index, const Secret& key) { return injection_->spend(request({}), application(std::pair(index, &key))); }
+  ChargedNeed need() {
+    return must(store_->transact([&](store::Transaction& transaction) { return injection_->need_of(transaction, Uid("alice")); }));
+  }
+  Result<std::optional<SpentKey>> spend(std::uint32_t index, const Secret& key) {
+    return injection_->spend(request({}), application(std::pair(index, &key)), need());
+  }
+  /// An application that names no charged key.
+  Result<std::optional<SpentKey>> stripped() { return injection_->spend(request({}), application({}), need()); }
   net::Request request(Bytes body, const node::Credentials* by = nullptr) const {
     const node::Credentials& of = by == nullptr ? alice_ : *by;
     return test::request_from(injection_alice, std::move(body), of.messages->ml_dsa);
@@ -266,7 +273,54 @@ TEST_P(InjectionTest, AKeyIsSpentOnceAndOnlyByWhoHasIt) {
   open();
   EXPECT_EQ(refusal(spend(call.first, call.keys[0])), ErrorCode::conflict) << "after a restart too";
   EXPECT_EQ(refusal(spend(call.first + 3, call.keys[0])), ErrorCode::not_found);
-  EXPECT_FALSE(must(injection_->spend(request({}), application({})))) << "an application without a charged key";
+}
+
+TEST_P(InjectionTest, WhoWasEverChargedByFileDoesNotGoOnWithout) {
+  EXPECT_FALSE(must(stripped())) << "it has no medium";
+  enter(sim_);
+  const Asking asked = asking(sim_, {0, 1, 0});
+  const Got over_wire = opened(asked, must(injection_->charge(request(asked.message.octets))).body);
+  EXPECT_FALSE(must(stripped())) << "stock that came over a wire counts for nothing";
+  const wire::ChargePayload keys = charged(sim_, 0, 2, 0);
+  const auto& call = keys.of(KeySet::call);
+  const auto refused = stripped();
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("terminal alice was charged by file")) << refused.error().message;
+  EXPECT_TRUE(refused.error().message.contains("docs/operations/injection.md")) << refused.error().message;
+  // Whoever forges its signatures can have had that key charged.
+  const auto weak = spend(over_wire.payload.of(KeySet::call).first, over_wire.payload.of(KeySet::call).keys[0]);
+  EXPECT_EQ(refusal(weak), ErrorCode::denied);
+  EXPECT_TRUE(weak.error().message.contains("key 0 of the call set, charged wire")) << weak.error().message;
+  EXPECT_EQ(rows("injected_key"), 3) << "nor is anything burnt by it";
+  EXPECT_TRUE(must(spend(call.first + 1, call.keys[1])));
+  EXPECT_EQ(rows("injected_key"), 0);
+  EXPECT_EQ(refusal(stripped()), ErrorCode::denied) << "the stock is used up";
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "lock"}, {"medium", sim_.hex()}})));
+  EXPECT_EQ(refusal(stripped()), ErrorCode::denied) << "locked";
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "wipe"}, {"medium", sim_.hex()}})));
+  EXPECT_EQ(refusal(stripped()), ErrorCode::denied) << "an order over the network releases nobody";
+  open();
+  EXPECT_EQ(refusal(stripped()), ErrorCode::denied) << "nor does a restart";
+  must(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice_.messages->ml_dsa.der())}));
+  open();  // it enrols anew
+  EXPECT_EQ(refusal(stripped()), ErrorCode::denied) << "nor a notice of revocation";
+  EXPECT_FALSE(audited("kim.released"));
+  settings_.charged_released = {Uid("bob"), Uid("alice")};
+  EXPECT_FALSE(must(stripped()));
+  EXPECT_TRUE(audited("kim.released"));
+  settings_.charged_released.clear();
+  EXPECT_EQ(refusal(stripped()), ErrorCode::denied);
+  settings_.charged_keys = ChargedPolicy::optional;
+  EXPECT_FALSE(must(stripped()));
+}
+
+TEST_P(InjectionTest, AChargeThatNobodyApprovedDemandsNothing) {
+  enter(sim_);
+  const std::string ticket = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  EXPECT_FALSE(must(stripped()));
+  ASSERT_TRUE(decide("reject", ticket));
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "wipe"}, {"medium", sim_.hex()}})));
+  EXPECT_FALSE(must(stripped()));
 }
 
 TEST_P(InjectionTest, ATerminalThatSkippedForwardBurnsTheGap) {
@@ -359,10 +413,11 @@ TEST_P(InjectionTest, ChargesWhoseWorkRunsAgainHaveAllTheirKeys) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 1);
   EXPECT_TRUE(spend(0, keys.of(KeySet::call).keys[0]));
-  const Asking asked = asking(sim_, {0, 1, 0});
+  const std::pair distribution(0U, &keys.of(KeySet::distribution).keys[0]);
+  const Asking asked = asking(sim_, {0, 1, 0}, distribution);
   const auto answer = injection_->charge(request(asked.message.octets));
   ASSERT_TRUE(answer) << answer.error().message;
-  const Got got = opened(asked, answer->body);
+  const Got got = opened(asked, answer->body, distribution);
   ASSERT_EQ(got.payload.of(KeySet::call).keys.size(), 1U);
   EXPECT_TRUE(spend(got.payload.of(KeySet::call).first, got.payload.of(KeySet::call).keys[0]));
 }

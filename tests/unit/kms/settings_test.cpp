@@ -82,6 +82,18 @@ TEST_F(KmsSettingsTest, SymmetricModeIsOffAndMediaAreChargedOverAWireAloneUnless
   EXPECT_FALSE(read("revocation_lists_every_s = 86401\n"));
 }
 
+TEST_F(KmsSettingsTest, WhoWasChargedByFileIsHeldToItUnlessSomebodySaysOtherwise) {
+  EXPECT_EQ(read("")->charged_keys, ChargedPolicy::required_if_stocked);
+  EXPECT_TRUE(read("")->charged_released.empty());
+  const auto settings = read("charged_keys = \"optional\"\ncharged_released = [\"A\", \"B\"]\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->charged_keys, ChargedPolicy::optional);
+  EXPECT_EQ(settings->charged_released, (std::set<Uid>{Uid("A"), Uid("B")}));
+  EXPECT_EQ(read("charged_keys = \"required_if_stocked\"\n")->charged_keys, ChargedPolicy::required_if_stocked);
+  for (const char* wrong : {"charged_keys = \"required\"\n", "charged_keys = true\n", "charged_released = [\"a b\"]\n", "charged_released = \"A\"\n"})
+    EXPECT_FALSE(read(wrong)) << wrong;
+}
+
 TEST_F(KmsSettingsTest, CmspsDirectoryStandsInForNothingUnlessSomebodySaysSo) {
   EXPECT_FALSE(read("")->directory_fallback);
   const auto settings = read("directory_fallback = true\n[kms.policy]\nno_directory_with = [\"c\"]\n");

@@ -2,6 +2,7 @@
 
 #include "kms_double.hpp"
 #include "temporary_directory.hpp"
+#include "terminal/loaded.hpp"
 #include "wire/injection.hpp"
 
 namespace qanat::terminal {
@@ -48,19 +49,33 @@ class KeyClientTest : public testing::Test {
               if (event.step) steps_.push_back(*event.step);
             },
         .medium = medium_.get(),
+        .charged_required = charged_required_,
         .symmetric_mode = symmetric_mode_,
         .status_unknown = [this] { return status_unknown_; }});
   }
   /// A new medium with so many keys of the call and authentication sets.
   void charge_medium(std::uint32_t call, std::uint32_t authentication) {
     medium_.reset();
-    medium_ = SecureMedium::make(folder_ / ("medium" + std::to_string(media_++)), {.kind = MediumKind::software, .suite = net_.suite().id, .id = {}}, *device_).value();
+    medium_ = SecureMedium::make(folder_ / ("medium" + std::to_string(media_++)), {.kind = MediumKind::software, .suite = net_.suite().id, .id = {}, .transport_key = &transport_}, *device_).value();
     wire::ChargePayload payload;
     payload.charged = wire::Charged::wire;
     payload.origin = wire::ChargeOrigin::device;
     for (std::uint32_t i = 0; i < call; ++i) payload.sets[wire::index_of(wire::KeySet::call)].keys.push_back(rng_.secret(32));
     for (std::uint32_t i = 0; i < authentication; ++i) payload.sets[wire::index_of(wire::KeySet::authentication)].keys.push_back(rng_.secret(32));
     ASSERT_TRUE(medium_->write(payload));
+  }
+  /// Its first charge by file: so many keys of the call set, from this index on.
+  void load_keys(SecureMedium& medium, std::uint32_t first, std::uint32_t count) {
+    wire::ChargePayload payload;
+    payload.charged = wire::Charged::offline;
+    payload.origin = wire::ChargeOrigin::device;
+    wire::ChargedKeys& keys = payload.sets[wire::index_of(wire::KeySet::call)];
+    keys.first = first;
+    for (std::uint32_t i = 0; i < count; ++i) keys.keys.push_back(rng_.secret(32));
+    const auto file =
+        wire::seal_charge_file({.suite = &net_.suite(), .medium = {}, .charge = {}, .generation = 0, .made_ms = 1, .sealed = {}}, transport_, payload);
+    const auto loaded = medium.load(file.value());
+    ASSERT_TRUE(loaded) << loaded.error().message;
   }
   Answer good(Bytes token = {}) {
     return [this, token = std::move(token)](ByteView application) -> Result<Bytes> {
@@ -84,8 +99,10 @@ class KeyClientTest : public testing::Test {
   std::shared_ptr<const node::Sender> kms_sender_;
   Applicant applicant_;
   bool kms_revoked_ = false;
+  const Secret transport_ = Secret::copy_of(Bytes(wire::transport_key_size, 5));
   std::unique_ptr<SecureMedium> medium_;
   int media_ = 0;
+  bool charged_required_ = false;
   bool symmetric_mode_ = false;
   bool status_unknown_ = false;
   std::vector<Answer> answers_;
@@ -170,6 +187,48 @@ TEST_F(KeyClientTest, WhereTheKmssStatusIsUnknownNothingGoesWithoutAChargedKey) 
   ASSERT_FALSE(key);
   EXPECT_EQ(applications_.size(), 1U) << "the second would have gone without";
   EXPECT_NE(key.error().message.find("no key that would do instead"), std::string::npos) << key.error().message;
+}
+
+TEST_F(KeyClientTest, WhereAChargedKeyIsDemandedNothingGoesWithoutOneThatCounts) {
+  charged_required_ = true;
+  const auto expect_nothing_sent = [&] {
+    const auto key = fetch(*client({good()}));
+    ASSERT_FALSE(key);
+    EXPECT_EQ(key.error().code, ErrorCode::denied);
+    EXPECT_TRUE(key.error().message.contains("have it charged by file")) << key.error().message;
+  };
+  expect_nothing_sent();  // there is no medium
+  charge_medium(2, 0);
+  expect_nothing_sent();  // its keys came over a wire
+  EXPECT_TRUE(applications_.empty());
+  charge_medium(2, 0);
+  load_keys(*medium_, 2, 1);
+  const auto key = fetch(*client({failing(ErrorCode::exhausted), good()}));
+  ASSERT_FALSE(key);
+  EXPECT_TRUE(key.error().message.contains("have it charged by file")) << key.error().message;
+  ASSERT_EQ(applications_.size(), 1U) << "the second would have gone without";
+  const auto named = wire::indexed_mac(wire::parse<wire::KeyRequest>(applications_[0]).value().message.ext, wire::ExtensionType::injected_key);
+  ASSERT_TRUE(named);
+  EXPECT_EQ(named->index, 2U) << "what came over a wire is passed over";
+}
+
+TEST_F(KeyClientTest, AMediumThatWasChargedByFileAsksForItsKeysWhateverBecameOfIt) {
+  Loaded loaded;
+  TerminalSettings settings;
+  EXPECT_FALSE(loaded.must_be_charged(settings)) << "no medium";
+  settings.charged_keys = ChargedCalls::required;
+  EXPECT_TRUE(loaded.must_be_charged(settings));
+  settings.charged_keys = ChargedCalls::required_if_stocked;
+  charge_medium(1, 0);
+  loaded.medium = std::move(medium_);
+  EXPECT_FALSE(loaded.must_be_charged(settings)) << "over a wire alone";
+  load_keys(*loaded.medium, 1, 1);
+  EXPECT_TRUE(loaded.must_be_charged(settings));
+  ASSERT_TRUE(loaded.medium->wipe());
+  EXPECT_EQ(loaded.medium_in_use(), nullptr);
+  EXPECT_TRUE(loaded.must_be_charged(settings)) << "whoever passes for the KMS can order that";
+  settings.charged_keys = ChargedCalls::optional;
+  EXPECT_FALSE(loaded.must_be_charged(settings));
 }
 
 TEST_F(KeyClientTest, WhatMayPassIsTriedAgainWithAFreshApplication) {

@@ -11,6 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// `call`: what follows in the file, in [terminal] first.
 Result<TerminalSettings> read_terminal(const std::string& call) {
   const qanat::test::TemporaryDirectory folder;
   std::ofstream(folder / "A.toml") << "[terminal]\nuid = \"A\"\nnumber = \"+8655120000001\"\nkms = \"kms-a\"\n" << call;
@@ -42,6 +43,15 @@ TEST(TerminalSettingsTest, TheCallsKeysAreAsConfigured) {
   ASSERT_TRUE(never) << never.error().message;
   EXPECT_EQ(never->rekey.after, 0s);
   EXPECT_EQ(never->rekey.limit, 0s);
+}
+
+TEST(TerminalSettingsTest, ChargedKeysAreDemandedOnceTheMediumWasChargedByFileUnlessSomebodySaysOtherwise) {
+  EXPECT_EQ(read_terminal("")->charged_keys, ChargedCalls::required_if_stocked);
+  EXPECT_EQ(read_terminal("charged_keys = \"required_if_stocked\"\n")->charged_keys, ChargedCalls::required_if_stocked);
+  EXPECT_EQ(read_terminal("charged_keys = \"required\"\n")->charged_keys, ChargedCalls::required);
+  EXPECT_EQ(read_terminal("charged_keys = \"optional\"\n")->charged_keys, ChargedCalls::optional);
+  EXPECT_FALSE(read_terminal("charged_keys = \"always\"\n"));
+  EXPECT_FALSE(read_terminal("charged_keys = true\n"));
 }
 
 TEST(TerminalSettingsTest, ALimitThatComesBeforeTheNextKeyIsRefused) {

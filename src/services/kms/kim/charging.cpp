@@ -84,8 +84,8 @@ Result<wire::Charged> Injection::under_distribution(const net::Request& http, co
   if (!named) return wire::Charged::wire;
   ASSIGN_OR_RETURN(const Bytes covered, wire::without_injection(request));
   const Use use{.set = wire::KeySet::distribution, .action = "kim.used", .remark = "", .request_id = http.request_id};
-  ASSIGN_OR_RETURN(key, take(medium, use, named->index, [&](const Secret& secret) -> Result<void> {
-                     if (equal_constant_time(named->mac, wire::charge_request_mac(node_.suite(), secret, covered))) return {};
+  ASSIGN_OR_RETURN(key, take(medium, use, named->index, [&](const ChargedKey& known) -> Result<void> {
+                     if (equal_constant_time(named->mac, wire::charge_request_mac(node_.suite(), known.key, covered))) return {};
                      return fail(ErrorCode::unauthenticated,
                                  "ChargeRequest: extension 1 is not made with the charged key of index " + std::to_string(named->index));
                    }));

@@ -17,6 +17,8 @@ using wire::ExtensionType;
 using wire::KeySet;
 
 constexpr std::size_t serials_at_once = 1000;  // looked up in one transaction
+constexpr std::string_view charge_it =
+    "its charge is to be loaded, or it is to be charged by file again; kms.charged_released lets it go on without (docs/operations/injection.md)";
 
 std::string used_text(KeySet set, std::uint32_t index, wire::Charged charged) {
   return "key " + std::to_string(index) + " of the " + std::string(wire::name(set)) + " set, charged " + std::string(wire::name(charged));
@@ -36,9 +38,9 @@ Result<Medium> Injection::medium_of(const Uid& uid) {
   return *medium;
 }
 
-Result<SpentKey> Injection::take(const Medium& medium, const Use& use, std::uint32_t index, const std::function<Result<void>(const Secret&)>& prove) {
+Result<SpentKey> Injection::take(const Medium& medium, const Use& use, std::uint32_t index, const std::function<Result<void>(const ChargedKey&)>& prove) {
   ASSIGN_OR_RETURN(ChargedKey known, store_.transact([&](store::Transaction& transaction) { return stock_.look(transaction, medium, use.set, index); }));
-  TRY(prove(known.key));
+  TRY(prove(known));
   // Owed: where the process is killed right after, nobody could say any more what became of the key.
   const auto owed = node_.rng().id<OwedId>();
   const std::vector<OwedRecord> records{{.action = std::string(use.action),
@@ -56,13 +58,39 @@ Result<SpentKey> Injection::take(const Medium& medium, const Use& use, std::uint
   return Result<SpentKey>(SpentKey{.index = index, .key = std::move(known.key), .charged = known.charged});
 }
 
-Result<std::optional<SpentKey>> Injection::spend(const net::Request& http, const wire::Framed<wire::KeyRequest>& request) {
+Result<ChargedNeed> Injection::need_of(store::Transaction& transaction, const Uid& uid) const {
+  if (settings_.charged_keys == ChargedPolicy::optional) return ChargedNeed::none;
+  ASSIGN_OR_RETURN(const bool by_file, was_charged_by_file(transaction, uid));
+  if (!by_file) return ChargedNeed::none;
+  return settings_.charged_released.contains(uid) ? ChargedNeed::released : ChargedNeed::counting;
+}
+
+Result<void> Injection::go_without(ChargedNeed need, const Uid& uid, const SidWk& sid_wk, const std::string& request_id) {
+  switch (need) {
+    case ChargedNeed::none: return {};
+    case ChargedNeed::released:
+      return record("kim.released", uid.text(), sid_wk.hex(), "without a charged key, though it was charged by file: kms.charged_released allows it", request_id);
+    case ChargedNeed::counting: break;
+  }
+  return fail(ErrorCode::denied, "terminal " + uid.text() + " was charged by file, and its application proves no charged key: " + std::string(charge_it));
+}
+
+Result<std::optional<SpentKey>> Injection::spend(const net::Request& http, const wire::Framed<wire::KeyRequest>& request, ChargedNeed need) {
   const auto named = wire::indexed_mac(request.message.ext, ExtensionType::injected_key);
-  if (!named) return Result<std::optional<SpentKey>>(std::nullopt);
+  if (!named) {
+    TRY(go_without(need, request.message.uid, request.message.sid_wk, http.request_id));
+    return Result<std::optional<SpentKey>>(std::nullopt);
+  }
   ASSIGN_OR_RETURN(const Medium medium, medium_of(request.message.uid));
   const Use use{.set = KeySet::call, .action = "kim.used", .remark = "", .request_id = http.request_id};
-  ASSIGN_OR_RETURN(SpentKey spent,
-                   take(medium, use, named->index, [&](const Secret& key) { return wire::check_proof(request, ExtensionType::injected_key, key); }));
+  const auto prove = [&](const ChargedKey& known) -> Result<void> {
+    TRY(wire::check_proof(request, ExtensionType::injected_key, known.key));
+    // Whoever forges signatures can have keys charged over a wire.
+    if (need != ChargedNeed::counting || wire::counts(known.charged)) return {};
+    return fail(ErrorCode::denied, "terminal " + request.message.uid.text() + " was charged by file, and its application proves " +
+                                       used_text(use.set, named->index, known.charged) + ": " + std::string(charge_it));
+  };
+  ASSIGN_OR_RETURN(SpentKey spent, take(medium, use, named->index, prove));
   return Result<std::optional<SpentKey>>(std::move(spent));
 }
 
@@ -84,7 +112,8 @@ Result<void> Injection::admit(const net::Request& http, const wire::Framed<wire:
                 .action = "kim.symmetric_mode",
                 .remark = "; its certificates could not be checked: " + why.message,
                 .request_id = http.request_id};
-  TRY(take(medium, use, named->index, [&](const Secret& key) { return wire::check_proof(request, ExtensionType::symmetric_authentication, key); }));
+  TRY(take(medium, use, named->index,
+           [&](const ChargedKey& known) { return wire::check_proof(request, ExtensionType::symmetric_authentication, known.key); }));
   node::log(node::LogLevel::warning, "request {}: {} is admitted in symmetric mode{}", http.request_id, terminal.uid.text(), use.remark);
   return {};
 }

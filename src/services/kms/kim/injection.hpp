@@ -20,6 +20,13 @@ struct SpentKey {
   wire::Charged charged{};
 };
 
+/// What is asked of a terminal's applications.
+enum class ChargedNeed : std::uint8_t {
+  none,
+  released,  // it was charged by file, and kms.charged_released lets it go on without
+  counting,  // a key that never leaned on public keys: whoever forges every signature has none
+};
+
 /// What goes into the file of a charge, and under which key.
 struct OfflineCharge {
   wire::ChargePayload payload;
@@ -38,9 +45,14 @@ class Injection {
   Injection(const Parts& parts, DrawQuantum draw)
       : node_(parts.node), store_(parts.store), settings_(parts.settings), ledger_(parts.ledger), stock_(parts.seals), draw_(std::move(draw)) {}
 
+  /// By kms.charged_keys and what was charged.
+  Result<ChargedNeed> need_of(store::Transaction& transaction, const Uid& uid) const;
+  /// An application comes without a charged key: denied where one is needed; on record where one would be and the terminal is released.
+  Result<void> go_without(ChargedNeed need, const Uid& uid, const SidWk& sid_wk, const std::string& request_id);
   /// The call set's key that the application names, if it names one: its MAC holds, and the key is burnt, durably. denied if the terminal has no medium that
-  /// may be used; unauthenticated, conflict, not_found as of Stock::look. On record either way where a key is named (the refusal by the caller).
-  Result<std::optional<SpentKey>> spend(const net::Request& http, const wire::Framed<wire::KeyRequest>& request);
+  /// may be used, or `need` is not met; unauthenticated, conflict, not_found as of Stock::look. On record either way where a key is named (the refusal by the
+  /// caller).
+  Result<std::optional<SpentKey>> spend(const net::Request& http, const wire::Framed<wire::KeyRequest>& request, ChargedNeed need);
   /// Symmetric mode: the terminal's certificates cannot be checked, for `why`; it may still apply if the policy allows it, it was not last known as revoked,
   /// and the application proves a key of the authentication set (which is burnt) and names one of the call set. Otherwise `why` is the answer, or what failed.
   Result<void> admit(const net::Request& http, const wire::Framed<wire::KeyRequest>& request, const Terminal& terminal, const Error& why);
@@ -76,7 +88,7 @@ class Injection {
     const std::string& request_id;
   };
   /// The key, burnt; the record of that is owed from the same transaction on.
-  Result<SpentKey> take(const Medium& medium, const Use& use, std::uint32_t index, const std::function<Result<void>(const Secret&)>& prove);
+  Result<SpentKey> take(const Medium& medium, const Use& use, std::uint32_t index, const std::function<Result<void>(const ChargedKey&)>& prove);
   Result<void> record(std::string_view action, std::string_view subject, std::string_view object, std::string_view reason, std::string_view request_id);
   Result<Terminal> sender(const net::Request& http, const Uid& uid);
   template <class M>

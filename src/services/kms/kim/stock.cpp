@@ -66,6 +66,12 @@ Result<std::optional<wire::MediumId>> wipe_medium_of(store::Transaction& transac
   return std::optional(known->id);
 }
 
+Result<bool> was_charged_by_file(store::Transaction& transaction, const Uid& uid) {
+  bool out = false;
+  TRY(transaction.query("SELECT 1 FROM medium WHERE uid = ? AND generation > 0 LIMIT 1", {std::string_view(uid.text())}, [&](const store::Row&) { out = true; }));
+  return out;
+}
+
 std::string_view name(MediumState state) noexcept {
   switch (state) {
     case MediumState::active:

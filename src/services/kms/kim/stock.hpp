@@ -45,6 +45,8 @@ struct ChargedKey {
 Bytes charged_key_context(const wire::MediumId& medium, wire::KeySet set, std::uint32_t index);
 /// Wipes the terminal's medium that is not wiped; which one, if there was one.
 Result<std::optional<wire::MediumId>> wipe_medium_of(store::Transaction& transaction, const Uid& uid);
+/// A charge by file was approved for one of the terminal's media, be it wiped since: no message takes that back.
+Result<bool> was_charged_by_file(store::Transaction& transaction, const Uid& uid);
 
 inline constexpr std::int64_t stock_of_set_max = 65536;  // keys of one set of one medium that wait to be used
 

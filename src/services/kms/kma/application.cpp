@@ -76,7 +76,7 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
   if (!applicant.owed) coming.reset();  // others are needed, who may take their time
-  ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
+  ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request, applicant.looked.charged));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *applicant.known, std::move(applicant.looked)));
   node::StepTrace::Timer step11(trace_, 11);
   for (int turn = 0; turn < deliveries_tried; ++turn) {
@@ -322,6 +322,7 @@ Result<bool> Application::remember(store::Transaction& transaction, const Reques
 
 Result<Application::Looked> Application::look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid) {
   Looked out;
+  ASSIGN_OR_RETURN(out.charged, injection_.need_of(transaction, uid));
   ASSIGN_OR_RETURN(out.token, access_.still_holds(transaction, uid, asked.token_ref, asked.min_assurance));
   ASSIGN_OR_RETURN(out.own_domain, access_.known_level(transaction, uid, node_.identity().domain, asked.min_assurance));
   if (asked.role == wire::Role::caller) {

@@ -47,6 +47,7 @@ class Application {
   enum class KnownBy : std::uint8_t { certificates, charged_key };
   /// What the database says that an application needs: looked up at once, and what can end meanwhile is looked at again before the key goes out (hand_over).
   struct Looked {
+    ChargedNeed charged = ChargedNeed::none;
     std::optional<Access::Granted> token;       // that of earlier, if it still holds
     std::optional<wire::Assurance> own_domain;  // up to which level the terminal may have keys within this domain, if that is known
     std::optional<TerminalLook> called;         // if it is of this KMS

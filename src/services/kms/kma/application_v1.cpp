@@ -48,6 +48,7 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
     return count_application(transaction, terminal.uid, settings_.policy.applications, node_.clock().now_ms());
   }));
   ASSIGN_OR_RETURN(Looked looked, store_.read([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
+  TRY(injection_.go_without(looked.charged, terminal.uid, asked.sid_wk, http.request_id));  // its messages have no place for a charged key
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *known, std::move(looked)));
   node::StepTrace::Timer step11(trace_, 11);
   ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, *known, granted.leg, std::move(granted.token), *own));
