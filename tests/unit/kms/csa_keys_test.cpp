@@ -1,6 +1,7 @@
 // The CSA's keys: versions and rotation, the bound on nonces, states, policies with their rates and totals, export, batches.
 #include "csa_desk.hpp"
 #include "services/kms/csa/export_statement.hpp"
+#include "services/kms/kma/incarnation.hpp"
 
 namespace qanat::kms::csa {
 namespace {
@@ -131,6 +132,67 @@ TEST_P(CsaStoresTest, OnlyOperatorsDestroyAtOnceAndOnlyWhatIsNotInUse) {
   const auto left = must(csa_.store().transact([&](store::Transaction& transaction) { return load_versions(transaction, must(CsaKeyId::parse_hex(key))); }));
   EXPECT_FALSE(left.front().sealed) << "the octets are gone";
   EXPECT_EQ(refusal(change(key, "dance")), ErrorCode::invalid_argument);
+}
+
+/// What `qanat kms restore` does with the database, and the start after it.
+void put_back(CsaElement& csa) {
+  must(csa.store().transact([&](store::Transaction& transaction) { return begin_life(transaction, csa.now, csa.now, NewLife::restored); }));
+  csa.restart();
+}
+
+TEST_P(CsaStoresTest, AKeyOfARestoredDatabaseIsSuspendedUntilAnOperatorEnablesIt) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string sealed = text(must(encrypt(key)), "ciphertext");
+  put_back(csa_);
+  const auto refused = decrypt(key, sealed);
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_NE(refused.error().message.find("is suspended"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::conflict);
+  for (const char* const word : {"enable", "trim"}) EXPECT_EQ(refusal(change(key, word, app(billing))), ErrorCode::denied) << word << " by its owner";
+  for (const char* const word : {"disable", "schedule_deletion", "cancel_deletion"}) EXPECT_EQ(refusal(change(key, word)), ErrorCode::conflict) << word;
+  must(change(key, "enable"));
+  EXPECT_TRUE(csa_.audited(key + " enable"));
+  EXPECT_TRUE(decrypt(key, sealed));
+  EXPECT_EQ(must(must(encrypt(key)).integer("version")), 2) << "which nonces the former one has had is not known";
+}
+
+TEST_P(CsaStoresTest, AfterARestorationNoTotalHasAnythingLeft) {
+  Json counted = grant(billing, {"encrypt"});
+  counted.set("total", 3);
+  const std::string key = csa_.create(the_operator(), "AES-256-GCM", "encryption", grants({counted}));
+  must(encrypt(key));
+  put_back(csa_);
+  must(change(key, "enable"));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted);
+  counted.set("total", 5);
+  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({counted})}})));
+  EXPECT_TRUE(encrypt(key) && encrypt(key));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "the three of before are counted";
+}
+
+TEST_P(CsaStoresTest, WhatWasToBeDestroyedIsDestroyedAfterARestorationToo) {
+  const auto described = [&](const std::string& key) { return must(administer(Operation::describe_key, Json::object({{"key_id", key}}))); };
+  const std::string ends = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string stays = csa_.create(app(billing), "SM4-GCM", "encryption");
+  for (const std::string& key : {ends, stays}) must(change(key, "schedule_deletion", app(billing)));
+  put_back(csa_);
+  EXPECT_EQ(text(described(ends), "state"), "suspended");
+  EXPECT_EQ(must(described(ends).integer("delete_ms")), static_cast<std::int64_t>(csa_now + 7 * csa_day_ms));
+  EXPECT_EQ(refusal(change(ends, "cancel_deletion", app(billing))), ErrorCode::conflict);
+  must(change(stays, "enable"));
+  EXPECT_FALSE(described(stays).has("delete_ms"));
+  must(csa_.desk().sweep(csa_now + 7 * csa_day_ms));
+  EXPECT_EQ(text(described(ends), "state"), "destroyed");
+  EXPECT_EQ(text(described(stays), "state"), "enabled");
+  put_back(csa_);
+  EXPECT_EQ(text(described(ends), "state"), "destroyed");
+  const std::string trimmed = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must_ask(Operation::rotate_key, billing, Json::object({{"key_id", trimmed}}));
+  put_back(csa_);
+  must(administer(Operation::set_policy, Json::object({{"key_id", trimmed}, {"minimum_version", 2}})));
+  must(change(trimmed, "trim"));
+  EXPECT_TRUE(must(must(described(trimmed).array("versions")).front().boolean("destroyed"))) << "before it is enabled";
+  must(change(trimmed, "destroy"));
 }
 
 TEST_P(CsaStoresTest, APolicySaysWhoMayDoWhat) {

@@ -285,6 +285,8 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
     ASSIGN_OR_RETURN(const Key key, load_to_administer(transaction, call, id));
     const std::optional<State> to = after(key.state, change);
     if (!to) return fail(ErrorCode::conflict, "key " + id.hex() + " is " + std::string(name(key.state)) + ": no " + arguments.text("change") + " from there");
+    if (operators_alone(key.state, change) && call.caller.role != Role::administrator)
+      return fail(ErrorCode::denied, "key " + id.hex() + " is " + std::string(name(key.state)) + ": only operators " + arguments.text("change") + " it");
     TRY(apply(transaction, key, *to, change, delete_ms));
     return *to;
   }));

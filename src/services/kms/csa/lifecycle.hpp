@@ -15,9 +15,10 @@ enum class State : std::uint8_t {
   enabled,
   disabled,            // kept, and refused
   deletion_scheduled,  // refused, and destroyed when its time comes
+  suspended,           // came with a database that was put back (kma/incarnation.hpp): refused, and in the hands of operators alone; destroyed when its time comes
   destroyed,           // the octets are gone; the row stays as evidence
 };
-inline constexpr std::array all_states{State::enabled, State::disabled, State::deletion_scheduled, State::destroyed};
+inline constexpr std::array all_states{State::enabled, State::disabled, State::deletion_scheduled, State::suspended, State::destroyed};
 
 enum class Change : std::uint8_t { enable, disable, schedule_deletion, cancel_deletion, destroy, trim };
 
@@ -37,7 +38,13 @@ inline constexpr std::array transitions{
     Transition{Change::destroy, State::deletion_scheduled, State::destroyed},
     Transition{Change::trim, State::enabled, State::enabled},
     Transition{Change::trim, State::disabled, State::disabled},
+    // Not to `disabled`, by whatever way: from there its owner could go on.
+    Transition{Change::enable, State::suspended, State::enabled},
+    Transition{Change::destroy, State::suspended, State::destroyed},
+    Transition{Change::trim, State::suspended, State::suspended},
 };
+/// Whether operators alone make the change, and not a key's owner who is none.
+constexpr bool operators_alone(State from, Change change) { return change == Change::destroy || from == State::suspended; }
 
 /// Where the change leads; nothing if there is no such transition.
 constexpr std::optional<State> after(State from, Change change) {
@@ -56,6 +63,7 @@ constexpr store::KeyState key_state(State state) noexcept {
       return store::KeyState::active;
     case State::disabled:
     case State::deletion_scheduled:
+    case State::suspended:
       return store::KeyState::suspended;
     case State::destroyed:
       return store::KeyState::destroyed;
@@ -81,6 +89,8 @@ constexpr std::string_view name(State state) noexcept {
       return "disabled";
     case State::deletion_scheduled:
       return "deletion_scheduled";
+    case State::suspended:
+      return "suspended";
     case State::destroyed:
       return "destroyed";
   }

@@ -28,7 +28,7 @@ constexpr Field usage_of{"usage", Type::text, required, 1, 32, "encryption, mac,
 constexpr Field label_of{"label", Type::text, optional, 0, label_octets_max, "for people to read"};
 constexpr Field policy_of{"policy", Type::policy, optional, 0, 0, "grants, and where the key may be exported to"};
 constexpr Field message_of{"message", Type::octets, required, 0, message_octets_max, "base64; what is longer is hashed first"};
-constexpr Field state_of{"state", Type::text, required, 1, 32, "enabled, disabled, deletion_scheduled or destroyed"};
+constexpr Field state_of{"state", Type::text, required, 1, 32, "enabled, disabled, deletion_scheduled, suspended or destroyed"};
 
 constexpr std::array encrypt_asks{key_of, Field{"plaintext", Type::plaintext, required, 1, plaintext_octets_max, "base64"}, context_of};
 constexpr std::array encrypt_answers{Field{"ciphertext", Type::octets, required, 1, sealed_octets_max, "base64: header, nonce, ciphertext, tag"}, version_used};
