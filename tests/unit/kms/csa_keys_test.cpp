@@ -195,6 +195,55 @@ TEST_P(CsaStoresTest, WhatWasToBeDestroyedIsDestroyedAfterARestorationToo) {
   must(change(trimmed, "destroy"));
 }
 
+TEST_P(CsaStoresTest, OfADestroyedVersionTheCommitmentStaysInItsRowAndOnRecord) {
+  Bytes octets(16);
+  for (std::size_t i = 0; i < octets.size(); ++i) octets[i] = static_cast<std::uint8_t>(i);
+  const CsaKeyId id(octets);
+  csa_.plant(id, "SM4-GCM", "encryption", Secret::copy_of(octets));
+  const std::string key = id.hex();
+  must_ask(Operation::rotate_key, billing, Json::object({{"key_id", key}}));
+  const auto versions = [&] { return must(must(administer(Operation::describe_key, Json::object({{"key_id", key}}))).array("versions")); };
+  EXPECT_FALSE(versions().front().has("commitment")) << "it is there still";
+  must_ask(Operation::set_policy, billing, Json::object({{"key_id", key}, {"minimum_version", 2}}));
+  must(change(key, "trim"));
+  const std::string known = "632cf16281ea50f3fbb6b70286a1d942d99ec638fbb4273accc4f93ba3d19a07";  // tests/vectors/keys/commitment.py
+  EXPECT_TRUE(csa_.audited("csa.destroyed") && csa_.audited(key + "/1") && csa_.audited("(commitment " + known + ")"));
+  EXPECT_EQ(text(versions().front(), "commitment"), known);
+  EXPECT_FALSE(versions().back().has("commitment"));
+  must(change(key, "schedule_deletion"));
+  must(csa_.desk().sweep(csa_now + 7 * csa_day_ms));
+  const std::string other = text(versions().back(), "commitment");
+  EXPECT_NE(other, known);
+  EXPECT_TRUE(csa_.audited(key + "/2") && csa_.audited("(commitment " + other + ")"));
+  EXPECT_EQ(text(versions().front(), "commitment"), known) << "it stays";
+}
+
+TEST_P(CsaStoresTest, ACommitmentIsToTheOctetsThatAreDestroyed) {
+  const std::string key = csa_.create(app(billing), "SM2", "signature");
+  const CsaKeyId id = must(CsaKeyId::parse_hex(key));
+  const auto stored = [&] { return must(csa_.store().transact([&](store::Transaction& transaction) { return load_versions(transaction, id); })).front(); };
+  const KeyVersion before = stored();
+  KeySealer sealer(csa_.node().device());
+  const Secret material = must(sealer.unseal(id, 1, *before.sealed));
+  EXPECT_EQ(before.commitment, commitment_of(id, 1, material));
+  must(change(key, "disable"));
+  must(change(key, "destroy"));
+  EXPECT_FALSE(stored().sealed);
+  EXPECT_EQ(stored().commitment, before.commitment);
+  EXPECT_TRUE(csa_.audited("(commitment " + to_hex(before.commitment) + ")"));
+}
+
+TEST_P(CsaStoresTest, WhatIsDestroyedIsOwedToTheRecordInTheTransactionThatDestroysIt) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const auto owed = network_.rng().id<OwedId>();
+  must(csa_.store().transact([&](store::Transaction& transaction) {
+    return destroy_below(transaction, must(CsaKeyId::parse_hex(key)), 2, {.owed = owed, .by = billing, .at_ms = csa_now});
+  }));
+  EXPECT_FALSE(csa_.audited("csa.destroyed")) << "as if killed here";
+  must(pay_records(csa_.node(), csa_.store(), owed));
+  EXPECT_TRUE(csa_.audited("csa.destroyed") && csa_.audited(key + "/1"));
+}
+
 TEST_P(CsaStoresTest, APolicySaysWhoMayDoWhat) {
   const std::string key = csa_.create(the_operator(), "SM4-GCM", "encryption", grants({grant(billing, {"encrypt"}), grant(payroll, {"encrypt", "decrypt"})}));
   const std::string sealed = text(must(encrypt(key, billing)), "ciphertext");

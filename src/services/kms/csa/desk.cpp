@@ -3,6 +3,7 @@
 #include <array>
 
 #include "node/crash_point.hpp"
+#include "services/kms/csa/destruction.hpp"
 #include "services/kms/csa/openapi.hpp"
 
 namespace qanat::kms::csa {
@@ -181,6 +182,7 @@ Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now) {
   KeyVersion out{.version = key.version + 1, .sealed = {}, .public_key = {}, .created_ms = now};
   ASSIGN_OR_RETURN(out.public_key, public_half(*key.algorithm, material));
   ASSIGN_OR_RETURN(out.sealed, sealer_.seal(key.id, out.version, material));
+  out.commitment = commitment_of(key.id, out.version, material);
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(set_current(transaction, key.id, key.version, out.version));
     return insert_version(transaction, key.id, out);
@@ -198,12 +200,15 @@ Result<void> Desk::sweep(UnixMs now) {
     // On record before the octets go; a crash in between comes back here.
     TRY(node_.record({.action = "csa.destroying", .outcome = audit::Outcome::success, .subject = "", .object = id.hex(), .reason = "its time has come", .request_id = ""}));
     node::crash_point("kms.csa.destroying");
+    const Destruction ending{.owed = node_.rng().id<OwedId>(), .by = "", .at_ms = now};
     TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
       ASSIGN_OR_RETURN(const Key key, load_key(transaction, id));
       if (!key.delete_ms || *key.delete_ms > now) return {};  // cancelled meanwhile
       TRY(set_state(transaction, id, key.state, State::destroyed, std::nullopt));
-      return erase_below(transaction, id, key.version + 1);
+      return destroy_below(transaction, id, key.version + 1, ending);
     }));
+    TRY(store_.settle());
+    TRY(pay_records(node_, store_, ending.owed));
   }
   return {};
 }

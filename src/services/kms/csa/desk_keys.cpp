@@ -4,6 +4,7 @@
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/kms/csa/desk.hpp"
+#include "services/kms/csa/destruction.hpp"
 #include "services/kms/csa/export_statement.hpp"
 #include "services/kms/csa/openapi.hpp"
 #include "wire/base64.hpp"
@@ -20,10 +21,10 @@ Result<Change> parse_change(std::string_view text) {
   return found->change;
 }
 
-Result<void> apply(store::Transaction& transaction, const Key& key, State to, Change change, std::optional<UnixMs> delete_ms) {
-  if (change == Change::trim) return erase_below(transaction, key.id, key.minimum);
-  TRY(set_state(transaction, key.id, key.state, to, delete_ms));
-  if (change == Change::destroy) return erase_below(transaction, key.id, key.version + 1);
+Result<void> apply(store::Transaction& transaction, const Key& key, const Transition& line, std::optional<UnixMs> delete_ms, const Destruction& ending) {
+  if (line.change == Change::trim) return destroy_below(transaction, key.id, key.minimum, ending);
+  TRY(set_state(transaction, key.id, key.state, line.to, delete_ms));
+  if (line.change == Change::destroy) return destroy_below(transaction, key.id, key.version + 1, ending);
   return {};
 }
 
@@ -85,6 +86,7 @@ Result<Answer> Desk::store_new_key(Call& call, const NewKey& as, const Algorithm
   KeyVersion first{.version = key.version, .sealed = {}, .public_key = {}, .created_ms = call.now};
   ASSIGN_OR_RETURN(first.public_key, public_half(algorithm, material));
   ASSIGN_OR_RETURN(first.sealed, sealer_.seal(key.id, first.version, material));
+  first.commitment = commitment_of(key.id, first.version, material);
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const bool further, joins(transaction, key));
     if (further) {
@@ -182,7 +184,9 @@ Result<wire::Json> Desk::description(store::Transaction& transaction, const Call
   ASSIGN_OR_RETURN(const std::vector<KeyVersion> versions, load_versions(transaction, key.id));
   wire::Json list = wire::Json::array();
   for (const KeyVersion& one : versions) {
-    list.push(wire::Json::object({{"version", one.version}, {"created_ms", one.created_ms}, {"destroyed", !one.sealed.has_value()}}));
+    wire::Json item = wire::Json::object({{"version", one.version}, {"created_ms", one.created_ms}, {"destroyed", !one.sealed.has_value()}});
+    if (!one.sealed && !one.commitment.empty()) item.set("commitment", to_hex(one.commitment));
+    list.push(item);
   }
   Policy shown = key.policy;
   if (call.caller.role != Role::administrator && call.caller.name != key.owner) {
@@ -281,15 +285,20 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
   if (wait_s < limits_.deletion_wait_min_s) return fail(ErrorCode::invalid_argument, "after_s: at least " + std::to_string(limits_.deletion_wait_min_s));
   std::optional<UnixMs> delete_ms;
   if (change == Change::schedule_deletion) delete_ms = call.now + static_cast<UnixMs>(wait_s) * 1000;
+  const Destruction ending{.owed = node_.rng().id<OwedId>(), .by = call.caller.name, .at_ms = call.now};
   ASSIGN_OR_RETURN(const State state, store_.transact([&](store::Transaction& transaction) -> Result<State> {
     ASSIGN_OR_RETURN(const Key key, load_to_administer(transaction, call, id));
     const std::optional<State> to = after(key.state, change);
     if (!to) return fail(ErrorCode::conflict, "key " + id.hex() + " is " + std::string(name(key.state)) + ": no " + arguments.text("change") + " from there");
     if (operators_alone(key.state, change) && call.caller.role != Role::administrator)
       return fail(ErrorCode::denied, "key " + id.hex() + " is " + std::string(name(key.state)) + ": only operators " + arguments.text("change") + " it");
-    TRY(apply(transaction, key, *to, change, delete_ms));
+    TRY(apply(transaction, key, {.change = change, .from = key.state, .to = *to}, delete_ms, ending));
     return *to;
   }));
+  if (change == Change::destroy || change == Change::trim) {
+    TRY(store_.settle());
+    TRY(pay_records(node_, store_, ending.owed, call.caller.request_id));
+  }
   Answer out = Answer::of({{"key_id", id.hex()}, {"state", name(state)}});
   if (delete_ms) out.open.set("delete_ms", *delete_ms);
   return Result<Answer>(std::move(out));

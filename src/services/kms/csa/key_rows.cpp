@@ -71,7 +71,8 @@ KeyVersion version_of(const store::Row& row) {
   return {.version = static_cast<std::uint32_t>(row.integer(0)),
           .sealed = row.is_null(1) ? std::nullopt : std::optional(row.blob(1)),
           .public_key = row.blob(2),
-          .created_ms = static_cast<UnixMs>(row.integer(3))};
+          .created_ms = static_cast<UnixMs>(row.integer(3)),
+          .commitment = row.is_null(4) ? Bytes() : row.blob(4)};
 }
 
 }  // namespace
@@ -89,8 +90,9 @@ Result<void> insert_key(store::Transaction& transaction, const Key& key) {
 
 Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id, const KeyVersion& version) {
   const store::Value sealed = version.sealed ? store::Value(ByteView(*version.sealed)) : store::Value();
-  TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved) VALUES (?, ?, ?, ?, ?, 0)",
-                      {id.view(), store::column(version.version), sealed, ByteView(version.public_key), store::column(version.created_ms)}));
+  const store::Value commitment = version.commitment.empty() ? store::Value() : store::Value(ByteView(version.commitment));
+  TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved, commitment) VALUES (?, ?, ?, ?, ?, 0, ?)",
+                      {id.view(), store::column(version.version), sealed, ByteView(version.public_key), store::column(version.created_ms), commitment}));
   return {};
 }
 
@@ -140,7 +142,7 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
 
 Result<KeyVersion> load_version(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version) {
   std::optional<KeyVersion> found;
-  TRY(transaction.query("SELECT version, sealed, public_key, created_ms FROM csa_version WHERE key_id = ? AND version = ?", {id.view(), store::column(version)},
+  TRY(transaction.query("SELECT version, sealed, public_key, created_ms, commitment FROM csa_version WHERE key_id = ? AND version = ?", {id.view(), store::column(version)},
                         [&](const store::Row& row) { found = version_of(row); }));
   if (!found) return fail(ErrorCode::not_found, "key " + id.hex() + " has no version " + std::to_string(version));
   if (!found->sealed) return fail(ErrorCode::not_found, "version " + std::to_string(version) + " of key " + id.hex() + " is destroyed");
@@ -149,7 +151,7 @@ Result<KeyVersion> load_version(store::Transaction& transaction, const CsaKeyId&
 
 Result<std::vector<KeyVersion>> load_versions(store::Transaction& transaction, const CsaKeyId& id) {
   std::vector<KeyVersion> out;
-  TRY(transaction.query("SELECT version, sealed, public_key, created_ms FROM csa_version WHERE key_id = ? ORDER BY version", {id.view()},
+  TRY(transaction.query("SELECT version, sealed, public_key, created_ms, commitment FROM csa_version WHERE key_id = ? ORDER BY version", {id.view()},
                         [&](const store::Row& row) { out.push_back(version_of(row)); }));
   return out;
 }
@@ -186,9 +188,14 @@ Result<void> replace_policy(store::Transaction& transaction, const CsaKeyId& id,
   return insert_policy(transaction, id, policy, used);
 }
 
-Result<void> erase_below(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version) {
+Result<std::vector<Erased>> erase_below(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version) {
+  std::vector<Erased> out;
+  TRY(transaction.query("SELECT version, commitment FROM csa_version WHERE key_id = ? AND version < ? AND sealed IS NOT NULL ORDER BY version", {id.view(), store::column(version)},
+                        [&](const store::Row& row) {
+                          out.push_back({.version = static_cast<std::uint32_t>(row.integer(0)), .commitment = row.is_null(1) ? Bytes() : row.blob(1)});
+                        }));
   TRY(transaction.run("UPDATE csa_version SET sealed = NULL WHERE key_id = ? AND version < ?", {id.view(), store::column(version)}));
-  return {};
+  return Result<std::vector<Erased>>(std::move(out));
 }
 
 Result<void> spend_total(store::Transaction& transaction, const CsaKeyId& id, const Grant& grant) {

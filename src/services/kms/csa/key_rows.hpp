@@ -37,6 +37,7 @@ struct KeyVersion {
   std::optional<Bytes> sealed;  // nothing: destroyed
   Bytes public_key;
   UnixMs created_ms = 0;
+  Bytes commitment = {};  // to the octets, from when they were made; stays. Empty: of before there were any
 };
 
 inline constexpr std::uint32_t versions_max = 1000;
@@ -65,8 +66,12 @@ Result<void> set_minimum(store::Transaction& transaction, const CsaKeyId& id, st
 Result<void> set_state(store::Transaction& transaction, const CsaKeyId& id, State from, State to, std::optional<UnixMs> delete_ms);
 /// What a grant has used stays used where its caller has a grant again.
 Result<void> replace_policy(store::Transaction& transaction, const CsaKeyId& id, const Policy& policy);
-/// Erases the octets of versions below `version`.
-Result<void> erase_below(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version);
+/// Erases the octets of versions below `version` (by destroy_below(), which says so); those that had some.
+struct Erased {
+  std::uint32_t version = 0;
+  Bytes commitment;
+};
+Result<std::vector<Erased>> erase_below(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version);
 
 /// exhausted if the grant has been used as often as it may be; counts one more otherwise.
 Result<void> spend_total(store::Transaction& transaction, const CsaKeyId& id, const Grant& grant);

@@ -61,4 +61,8 @@ inline constexpr std::string_view tables = R"sql(
   CREATE INDEX csa_challenge_verifier ON csa_challenge (verifier);
   CREATE INDEX csa_challenge_expiry ON csa_challenge (expires_ms))sql";
 
+inline constexpr std::string_view ends_of_keys = R"sql(
+  -- CSA: a commitment to a version's octets, from their generation on.
+  ALTER TABLE csa_version ADD COLUMN commitment BLOB)sql";
+
 }  // namespace qanat::kms::csa
