@@ -10,6 +10,7 @@ struct CsaOptions {
   CsaAsk ask;
   std::string key;
   std::string context;
+  std::string rotation_id;
   std::filesystem::path in;
   std::filesystem::path out;
   std::filesystem::path signature;
@@ -60,11 +61,14 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
     const char* what;
     int (*run)(const CsaAsk&, const std::string&);
   };
-  for (const Simple& one : {Simple{"show", "what is known of a key", csa_show}, Simple{"rotate", "a new version of a key; earlier ones still decrypt and verify", csa_rotate},
-                            Simple{"public-key", "the public half of a key", csa_public_key}}) {
+  for (const Simple& one : {Simple{"show", "what is known of a key", csa_show}, Simple{"public-key", "the public half of a key", csa_public_key}}) {
     const auto key = add_key_command(csa, command, one.name, one.what, std::string("qanat csa ") + one.name + " 0123…", "operator");
     on(command, [key, run = one.run] { return run(key->ask, key->key); });
   }
+
+  options = add_key_command(csa, command, "rotate", "a new version of a key; earlier ones still decrypt and verify", "qanat csa rotate 0123…", "operator");
+  command->add_option("--rotation-id", options->rotation_id, "your name for this request: given again, the same version is shown and none is made");
+  on(command, [options] { return csa_rotate(options->ask, options->key, options->rotation_id); });
 
   options = add_key_command(csa, command, "policy", "replace a key's policy, or move its minimum version", "qanat csa policy 0123… --policy billing.json --minimum-version 3", "operator");
   command->add_option("--policy", options->create.policy, "JSON file: who may do what with it");

@@ -79,8 +79,13 @@ int csa_list(const CsaAsk& ask) {
 }
 
 int csa_show(const CsaAsk& ask, const std::string& key) { return ask_and_show(ask, Endpoint::csa_describe_key, Json::object({{"key_id", key}})); }
-int csa_rotate(const CsaAsk& ask, const std::string& key) { return ask_and_show(ask, Endpoint::csa_rotate_key, Json::object({{"key_id", key}})); }
 int csa_public_key(const CsaAsk& ask, const std::string& key) { return ask_and_show(ask, Endpoint::csa_public_key, Json::object({{"key_id", key}})); }
+
+int csa_rotate(const CsaAsk& ask, const std::string& key, const std::string& rotation_id) {
+  Json body = Json::object({{"key_id", key}});
+  if (!rotation_id.empty()) body.set("rotation_id", rotation_id);
+  return ask_and_show(ask, Endpoint::csa_rotate_key, body);
+}
 
 int csa_policy(const CsaAsk& ask, const std::string& key, const std::filesystem::path& policy, std::int64_t minimum_version) {
   Json body = Json::object({{"key_id", key}});

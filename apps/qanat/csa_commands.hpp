@@ -18,7 +18,8 @@ struct CsaCreateOptions {
 int csa_create(const CsaAsk& ask, const CsaCreateOptions& options);
 int csa_list(const CsaAsk& ask);
 int csa_show(const CsaAsk& ask, const std::string& key);
-int csa_rotate(const CsaAsk& ask, const std::string& key);
+/// `rotation_id` empty: every request makes another version.
+int csa_rotate(const CsaAsk& ask, const std::string& key, const std::string& rotation_id);
 /// `policy` empty: as it is; `minimum_version` 0: as it is.
 int csa_policy(const CsaAsk& ask, const std::string& key, const std::filesystem::path& policy, std::int64_t minimum_version);
 int csa_state(const CsaAsk& ask, const std::string& key, const std::string& change, std::int64_t after_s);

@@ -332,7 +332,9 @@ TEST_F(CryptographyAsAService, WhateverDiesNoKeyIsUsedBeforeItIsDurable) {
   const Json body = Json::object({{"key_id", key}, {"plaintext", base64("forty-two")}});
   const std::string sealed = text(must_ask("A", Endpoint::csa_encrypt, body), "ciphertext");
   const auto opens = [&](const std::string& ciphertext) { return ask("A", Endpoint::csa_decrypt, Json::object({{"key_id", key}, {"ciphertext", ciphertext}})).first; };
-  crash("kms.csa.version_stored", [&] { EXPECT_FALSE(net().call_json("A", Endpoint::csa_rotate_key, "kms-a", Json::object({{"key_id", key}}))); });
+  const Json rotation = Json::object({{"key_id", key}, {"rotation_id", "june"}});
+  crash("kms.csa.version_stored", [&] { EXPECT_FALSE(net().call_json("A", Endpoint::csa_rotate_key, "kms-a", rotation)); });
+  EXPECT_EQ(must_ask("A", Endpoint::csa_rotate_key, rotation).integer("version").value_or(0), 2) << "the same request again is answered, and makes no third version";
   const Json after = must_ask("A", Endpoint::csa_encrypt, body);
   EXPECT_EQ(after.integer("version").value_or(0), 2) << "the version that was stored is in force";
   EXPECT_EQ(opens(sealed), 200U);

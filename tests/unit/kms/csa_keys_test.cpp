@@ -384,6 +384,37 @@ TEST_P(CsaStoresTest, ACreationThatWasRefusedMayBeMadeLater) {
   EXPECT_TRUE(csa.ask(Operation::create_key, app(billing), named_creation("order-17")));
 }
 
+Json named_rotation(const std::string& key, const std::string& rotation_id) { return Json::object({{"key_id", key}, {"rotation_id", rotation_id}}); }
+
+TEST_P(CsaStoresTest, TheSameRotationAgainGivesTheSameAnswerAndNoFurtherVersion) {
+  const std::string key = csa_.create(app(billing), "SM2", "signature");
+  const Json first = must_ask(Operation::rotate_key, billing, named_rotation(key, "june"));
+  EXPECT_EQ(must(first.integer("version")), 2);
+  EXPECT_EQ(must_ask(Operation::rotate_key, billing, named_rotation(key, "june")).dump(), first.dump());
+  EXPECT_EQ(must(must_ask(Operation::rotate_key, billing, named_rotation(key, "july")).integer("version")), 3);
+  csa_.restart();
+  EXPECT_EQ(must_ask(Operation::rotate_key, billing, named_rotation(key, "june")).dump(), first.dump()) << "also after a restart, and when it is not the last";
+  EXPECT_EQ(must(must(administer(Operation::rotate_key, named_rotation(key, "june"))).integer("version")), 4) << "names are each caller's own";
+  must(change(key, "disable"));
+  EXPECT_EQ(must_ask(Operation::rotate_key, billing, named_rotation(key, "june")).dump(), first.dump()) << "its own answer, whatever may be done now";
+  EXPECT_EQ(refusal(ask(Operation::rotate_key, billing, named_rotation(key, "august"))), ErrorCode::conflict);
+  EXPECT_EQ(must(must(must(administer(Operation::describe_key, Json::object({{"key_id", key}}))).array("versions")).back().integer("version")), 4);
+}
+
+TEST_P(CsaStoresTest, ARotationOfTheSameNameOfAnotherKeyIsRefused) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string other = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must_ask(Operation::rotate_key, billing, named_rotation(key, "june"));
+  const auto refused = ask(Operation::rotate_key, billing, named_rotation(other, "june"));
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_NE(refused.error().message.find("rotated key " + key + " by a request of this name"), std::string::npos) << refused.error().message;
+  for (const std::string& wrong : {std::string(), std::string("two words"), std::string("line\n"), std::string(creation_id_octets_max + 1, 'x')}) {
+    EXPECT_EQ(refusal(ask(Operation::rotate_key, billing, named_rotation(other, wrong))), ErrorCode::invalid_argument) << wrong;
+  }
+  EXPECT_EQ(refusal(ask(Operation::rotate_key, stranger, named_rotation(key, "june"))), ErrorCode::denied) << "another caller's name is no right";
+  EXPECT_EQ(must(must(administer(Operation::describe_key, Json::object({{"key_id", other}}))).integer("version")), 1);
+}
+
 TEST_P(CsaStoresTest, ListsGoOnWhereTheyEnded) {
   DeskLimits many = small_limits;
   many.keys_per_application = 1000;

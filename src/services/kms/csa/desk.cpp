@@ -164,7 +164,7 @@ Result<void> Desk::refill(const Call& call, const Key& key) {
     seals_.add(key.id, key.version, *given);
     return {};
   }
-  const auto rotated = add_version(key, call.now);
+  const auto rotated = add_version(key, call.now, {});
   if (!rotated && rotated.error().code == ErrorCode::conflict) return {};  // somebody else has just done it
   if (!rotated) return fail(rotated.error());
   const std::string object = object_of(key.id, rotated->version);
@@ -176,10 +176,10 @@ Result<void> Desk::refill(const Call& call, const Key& key) {
                        .request_id = call.caller.request_id});
 }
 
-Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now) {
+Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now, const Rotation& as) {
   if (key.version >= versions_max) return fail(ErrorCode::exhausted, "key " + key.id.hex() + " has had " + std::to_string(versions_max) + " versions, which is all");
   ASSIGN_OR_RETURN(const Secret material, generate(*key.algorithm, node_.device()));
-  KeyVersion out{.version = key.version + 1, .sealed = {}, .public_key = {}, .created_ms = now};
+  KeyVersion out{.version = key.version + 1, .sealed = {}, .public_key = {}, .created_ms = now, .rotated_by = as.by, .rotation_id = as.id};
   ASSIGN_OR_RETURN(out.public_key, public_half(*key.algorithm, material));
   ASSIGN_OR_RETURN(out.sealed, sealer_.seal(key.id, out.version, material));
   out.commitment = commitment_of(key.id, out.version, material);

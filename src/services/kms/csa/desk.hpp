@@ -76,8 +76,14 @@ class Desk {
   Result<Used> use_to_seal(Call& call, const CsaKeyId& id);
   Result<void> refill(const Call& call, const Key& key);
   Result<Used> current(const CsaKeyId& id);
-  /// The new version, durable.
-  Result<KeyVersion> add_version(const Key& key, UnixMs now);
+  struct Rotation {
+    std::string by = {};
+    std::string id = {};  // of the request; empty: it has none
+  };
+  /// The new version, durable. conflict if there is another meanwhile, or there is one by a request of this name.
+  Result<KeyVersion> add_version(const Key& key, UnixMs now, const Rotation& as);
+  /// The answer to the request of this name, if it was made before: conflict if that was for another key.
+  Result<std::optional<Answer>> rotated_before(Call& call, const CsaKeyId& id, const std::string& rotation_id);
   struct NewKey {
     CsaKeyId id;
     std::uint32_t version = 1;

@@ -34,9 +34,10 @@ Answer answer_of(const CsaKeyId& id, const KeyVersion& made) {
   return out;
 }
 
-Result<void> check_creation_id(std::string_view text) {
+/// The caller's own name for a request.
+Result<void> check_request_name(std::string_view member, std::string_view text) {
   if (std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; })) return {};
-  return fail(ErrorCode::invalid_argument, "creation_id: must be visible ASCII without spaces");
+  return fail(ErrorCode::invalid_argument, std::string(member) + ": must be visible ASCII without spaces");
 }
 
 /// All that the request says, each part with its length.
@@ -111,7 +112,7 @@ Result<Answer> Desk::create_key(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Algorithm* algorithm, find_algorithm(arguments.text("algorithm")));
   NewKey as{.id = node_.rng().id<CsaKeyId>(), .creation_id = arguments.text_or_empty("creation_id")};
   if (!as.creation_id.empty()) {
-    TRY(check_creation_id(as.creation_id));
+    TRY(check_request_name("creation_id", as.creation_id));
     as.creation_digest = digest_of_creation(arguments);
     ASSIGN_OR_RETURN(std::optional<Answer> before, created_before(call, as.creation_id, as.creation_digest));
     if (before) return *std::move(before);
@@ -240,11 +241,35 @@ Result<Answer> Desk::describe_key(Call& call, const Arguments& arguments) {
   return Answer{.open = std::move(described)};
 }
 
+Result<std::optional<Answer>> Desk::rotated_before(Call& call, const CsaKeyId& id, const std::string& rotation_id) {
+  ASSIGN_OR_RETURN(const std::optional<Rotated> found,
+                   store_.transact([&](store::Transaction& transaction) { return find_rotated(transaction, call.caller.name, rotation_id); }));
+  if (!found) return std::optional<Answer>();
+  call.object = found->key.hex() + "/" + std::to_string(found->version.version);
+  if (found->key != id) return fail(ErrorCode::conflict, "rotation_id: " + call.caller.name + " rotated key " + found->key.hex() + " by a request of this name");
+  return std::optional(answer_of(id, found->version));
+}
+
 Result<Answer> Desk::rotate_key(Call& call, const Arguments& arguments) {
-  ASSIGN_OR_RETURN(const Used used, use(call, arguments.key("key_id"), 0, Wanted::public_half));
-  ASSIGN_OR_RETURN(const KeyVersion made, add_version(used.key, call.now));
-  call.object = used.key.id.hex() + "/" + std::to_string(made.version);
-  return answer_of(used.key.id, made);
+  const CsaKeyId id = arguments.key("key_id");
+  const Rotation as{.by = call.caller.name, .id = arguments.text_or_empty("rotation_id")};
+  if (!as.id.empty()) {
+    TRY(check_request_name("rotation_id", as.id));
+    // Whoever made the version may be told once more, whatever he may now: it is his own answer.
+    ASSIGN_OR_RETURN(std::optional<Answer> before, rotated_before(call, id, as.id));
+    if (before) return *std::move(before);
+  }
+  ASSIGN_OR_RETURN(const Used used, use(call, id, 0, Wanted::public_half));
+  const auto made = add_version(used.key, call.now, as);
+  if (!made) {
+    if (as.id.empty() || made.error().code != ErrorCode::conflict) return fail(made.error());
+    // The same request came twice at once, perhaps, and the other one has made the version.
+    ASSIGN_OR_RETURN(std::optional<Answer> before, rotated_before(call, id, as.id));
+    if (before) return *std::move(before);
+    return fail(made.error());
+  }
+  call.object = id.hex() + "/" + std::to_string(made->version);
+  return answer_of(id, *made);
 }
 
 Result<Key> Desk::load_to_administer(store::Transaction& transaction, Call& call, const CsaKeyId& id) {

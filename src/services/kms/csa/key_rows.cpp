@@ -91,8 +91,11 @@ Result<void> insert_key(store::Transaction& transaction, const Key& key) {
 Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id, const KeyVersion& version) {
   const store::Value sealed = version.sealed ? store::Value(ByteView(*version.sealed)) : store::Value();
   const store::Value commitment = version.commitment.empty() ? store::Value() : store::Value(ByteView(version.commitment));
-  TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved, commitment) VALUES (?, ?, ?, ?, ?, 0, ?)",
-                      {id.view(), store::column(version.version), sealed, ByteView(version.public_key), store::column(version.created_ms), commitment}));
+  const bool named = !version.rotation_id.empty();
+  TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved, commitment, rotated_by, rotation_id)"
+                      " VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
+                      {id.view(), store::column(version.version), sealed, ByteView(version.public_key), store::column(version.created_ms), commitment,
+                       named ? store::Value(std::string_view(version.rotated_by)) : store::Value(), named ? store::Value(std::string_view(version.rotation_id)) : store::Value()}));
   return {};
 }
 
@@ -101,6 +104,13 @@ Result<std::optional<Created>> find_created(store::Transaction& transaction, std
   TRY(transaction.query("SELECT key_id, creation_digest FROM csa_key WHERE owner = ? AND creation_id = ?", {owner, creation_id},
                         [&](const store::Row& row) { out = Created{.id = CsaKeyId(row.blob(0)), .digest = row.blob(1)}; }));
   return out;
+}
+
+Result<std::optional<Rotated>> find_rotated(store::Transaction& transaction, std::string_view caller, std::string_view rotation_id) {
+  std::optional<Rotated> out;
+  TRY(transaction.query("SELECT version, sealed, public_key, created_ms, commitment, key_id FROM csa_version WHERE rotated_by = ? AND rotation_id = ?", {caller, rotation_id},
+                        [&](const store::Row& row) { out = Rotated{.key = CsaKeyId(row.blob(5)), .version = version_of(row)}; }));
+  return Result<std::optional<Rotated>>(std::move(out));
 }
 
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {

@@ -38,12 +38,15 @@ struct KeyVersion {
   Bytes public_key;
   UnixMs created_ms = 0;
   Bytes commitment = {};  // to the octets, from when they were made; stays. Empty: of before there were any
+  std::string rotated_by = {};   // who asked for it, by the request of this name; both empty: it had none, or was read
+  std::string rotation_id = {};
 };
 
 inline constexpr std::uint32_t versions_max = 1000;
 
 /// conflict if the key is there, or its owner has made one by a request of this creation_id.
 Result<void> insert_key(store::Transaction& transaction, const Key& key);
+/// conflict if the version is there, or its maker has made one by a request of this rotation_id.
 Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id, const KeyVersion& version);
 /// The key that the owner made by the request of this name, and that request's digest.
 struct Created {
@@ -51,6 +54,12 @@ struct Created {
   Bytes digest;
 };
 Result<std::optional<Created>> find_created(store::Transaction& transaction, std::string_view owner, std::string_view creation_id);
+/// The version that the caller made by the request of this name.
+struct Rotated {
+  CsaKeyId key;
+  KeyVersion version;
+};
+Result<std::optional<Rotated>> find_rotated(store::Transaction& transaction, std::string_view caller, std::string_view rotation_id);
 /// not_found if there is none.
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id);
 /// not_found if there is none, or its octets are destroyed.

@@ -108,6 +108,8 @@ constexpr std::array describe_answers{key_of,
                                       Field{"delete_ms", Type::integer, optional, 0, time_max, "when it is to be destroyed"},
                                       Field{"versions", Type::versions, required, 1, 1000, "each with its time"},
                                       Field{"policy", Type::policy, required, 0, 0, "to others than owner and operators: their own grant"}};
+constexpr std::array rotate_asks{key_of, Field{"rotation_id", Type::text, optional, 1, creation_id_octets_max,
+                                               "the caller's own name for this request, visible ASCII: the same request again gives the same answer and no further version"}};
 constexpr std::array rotate_answers{key_of, Field{"version", Type::integer, required, 1, version_max, "the new one, which is used from now on"},
                                     Field{"public_key", Type::octets, optional, 1, result_octets_max, "where the key has one"}};
 constexpr std::array policy_asks{key_of, Field{"policy", Type::policy, optional, 0, 0, "in place of the former"},
@@ -140,7 +142,7 @@ constexpr std::array operation_table{
     OperationRow{Operation::export_key, "export_key", Endpoint::csa_export_key, "A key, wrapped under a KEM key that its policy names", export_asks, export_answers, Needs::grant, Record::done, false},
     OperationRow{Operation::list_keys, "list_keys", Endpoint::csa_list_keys, "Keys that the caller owns or has a grant of; all, for operators", list_asks, list_answers, Needs::nothing, Record::refusals, false},
     OperationRow{Operation::describe_key, "describe_key", Endpoint::csa_describe_key, "What is known of a key, but not its octets", describe_asks, describe_answers, Needs::either, Record::refusals, false},
-    OperationRow{Operation::rotate_key, "rotate_key", Endpoint::csa_rotate_key, "A new version of a key; earlier ones still decrypt and verify", describe_asks, rotate_answers, Needs::either, Record::done, false},
+    OperationRow{Operation::rotate_key, "rotate_key", Endpoint::csa_rotate_key, "A new version of a key; earlier ones still decrypt and verify", rotate_asks, rotate_answers, Needs::either, Record::done, false},
     OperationRow{Operation::set_policy, "set_policy", Endpoint::csa_set_policy, "Replace grants and export targets, move the minimum version", policy_asks, policy_answers, Needs::administration, Record::done, false},
     OperationRow{Operation::change_state, "change_state", Endpoint::csa_change_state, "Enable, disable, schedule the deletion of, or destroy a key", state_asks, state_answers, Needs::administration, Record::done, false},
     OperationRow{Operation::openapi, "openapi", Endpoint::csa_openapi, "This document", nothing, nothing, Needs::nothing, Record::refusals, false},

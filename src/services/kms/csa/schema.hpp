@@ -63,6 +63,10 @@ inline constexpr std::string_view tables = R"sql(
 
 inline constexpr std::string_view ends_of_keys = R"sql(
   -- CSA: a commitment to a version's octets, from their generation on.
-  ALTER TABLE csa_version ADD COLUMN commitment BLOB)sql";
+  ALTER TABLE csa_version ADD COLUMN commitment BLOB;
+  -- CSA: by which request, and whose, a key was rotated to this version.
+  ALTER TABLE csa_version ADD COLUMN rotated_by TEXT;
+  ALTER TABLE csa_version ADD COLUMN rotation_id TEXT;
+  CREATE UNIQUE INDEX csa_version_rotation ON csa_version (rotated_by, rotation_id) WHERE rotation_id IS NOT NULL)sql";
 
 }  // namespace qanat::kms::csa
