@@ -50,6 +50,7 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
   command->add_option("--label", options->create.label, "for people to read");
   command->add_option("--policy", options->create.policy, "JSON file: who may do what with it");
   command->add_option("--creation-id", options->create.creation_id, "your name for this request: given again, the same key is shown and none is made");
+  command->add_option("--not-after-ms", options->create.not_after_ms, "Unix time in milliseconds: from then on it protects nothing new (default: no end)")->check(CLI::PositiveNumber);
   on(command, [options] { return csa_create(options->ask, options->create); });
 
   command = add_command(csa, "list", "keys that the caller owns or has a grant of; all, for operators", "qanat csa list");

@@ -49,6 +49,7 @@ Result<std::string> message_of(const std::filesystem::path& file) {
 int csa_create(const CsaAsk& ask, const CsaCreateOptions& options) {
   Json body = Json::object({{"algorithm", options.algorithm}, {"usage", options.usage}, {"label", options.label}});
   if (!options.creation_id.empty()) body.set("creation_id", options.creation_id);
+  if (options.not_after_ms != 0) body.set("not_after_ms", options.not_after_ms);
   if (!options.policy.empty()) {
     const auto policy = read_json(options.policy);
     if (!policy) return complain(policy.error());

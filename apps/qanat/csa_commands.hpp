@@ -13,6 +13,7 @@ struct CsaCreateOptions {
   std::string usage;
   std::string label;
   std::string creation_id;  // empty: every request makes another key
+  std::int64_t not_after_ms = 0;  // 0: no end
   std::filesystem::path policy;  // JSON; empty: the caller's own grant, an operator's: none
 };
 int csa_create(const CsaAsk& ask, const CsaCreateOptions& options);

@@ -164,8 +164,9 @@ TEST_P(CsaStoresTest, AfterARestorationNoTotalHasAnythingLeft) {
   put_back(csa_);
   must(change(key, "enable"));
   EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted);
-  counted.set("total", 5);
-  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({counted})}})));
+  Json raised = grant(billing, {"encrypt"});
+  raised.set("total", 5);
+  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({raised})}})));
   EXPECT_TRUE(encrypt(key) && encrypt(key));
   EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "the three of before are counted";
 }
@@ -382,6 +383,105 @@ TEST_P(CsaStoresTest, ACreationThatWasRefusedMayBeMadeLater) {
   must(csa.ask(Operation::change_state, the_operator(), Json::object({{"key_id", key}, {"change", "disable"}})));
   must(csa.ask(Operation::change_state, the_operator(), Json::object({{"key_id", key}, {"change", "destroy"}})));
   EXPECT_TRUE(csa.ask(Operation::create_key, app(billing), named_creation("order-17")));
+}
+
+TEST_P(CsaStoresTest, AKeyPastItsTimeProtectsNothingNewAndOpensWhatItSealed) {
+  const UnixMs end = csa_now + 1000;
+  const auto create = [&](const char* algorithm, const char* usage) {
+    return text(must_ask(Operation::create_key, billing, Json::object({{"algorithm", algorithm}, {"usage", usage}, {"not_after_ms", end}})), "key_id");
+  };
+  const Json message = Json::object({{"message", base64("pay")}});
+  const auto of = [](const std::string& key, Json body) {
+    body.set("key_id", key);
+    return body;
+  };
+  const std::string sealing = create("SM4-GCM", "encryption");
+  const std::string signing = create("ECDSA-P384", "signature");
+  const std::string mac = create("HMAC-SM3", "mac");
+  const std::string kem = create("SM2+ML-KEM-768", "encapsulation");
+  const std::string proving = create("HMAC-SM3", "authentication");
+  const std::string sealed = text(must(encrypt(sealing)), "ciphertext");
+  const std::string wrapped = text(must_ask(Operation::generate_data_key, billing, Json::object({{"key_id", sealing}})), "wrapped");
+  const std::string signature = text(must_ask(Operation::sign, billing, of(signing, message)), "signature");
+  const std::string tag = text(must_ask(Operation::mac, billing, of(mac, message)), "mac");
+  const std::string encapsulation = text(must_ask(Operation::encapsulate, billing, Json::object({{"key_id", kem}})), "encapsulation");
+  const Json by_challenge = Json::object({{"key_id", proving}, {"challenge", base64(std::string(32, 'c'))}, {"verifier", payroll}});
+  EXPECT_TRUE(ask(Operation::prove, billing, by_challenge));
+  const auto holds = [&] {
+    EXPECT_EQ(refusal(encrypt(sealing)), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::generate_data_key, billing, Json::object({{"key_id", sealing}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::rotate_key, billing, Json::object({{"key_id", sealing}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::export_key, billing, Json::object({{"key_id", sealing}, {"public_key", base64("k")}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::sign, billing, of(signing, message))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::mac, billing, of(mac, message))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::encapsulate, billing, Json::object({{"key_id", kem}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::prove, billing, by_challenge)), ErrorCode::conflict);
+    EXPECT_EQ(text(must(decrypt(sealing, sealed)), "plaintext"), a_plaintext);
+    EXPECT_TRUE(ask(Operation::decrypt_data_key, billing, Json::object({{"key_id", sealing}, {"wrapped", wrapped}})));
+    EXPECT_TRUE(must(must_ask(Operation::verify, billing, of(signing, message).set("signature", signature)).boolean("valid")));
+    EXPECT_TRUE(must(must_ask(Operation::verify_mac, billing, of(mac, message).set("mac", tag)).boolean("valid")));
+    EXPECT_TRUE(ask(Operation::decapsulate, billing, Json::object({{"key_id", kem}, {"encapsulation", encapsulation}})));
+    EXPECT_TRUE(ask(Operation::public_key, billing, Json::object({{"key_id", signing}})));
+  };
+  csa_.now = end - 1;
+  EXPECT_TRUE(encrypt(sealing));
+  csa_.now = end;
+  const auto refused = encrypt(sealing);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("is past its time"), std::string::npos) << refused.error().message;
+  holds();  // before anybody has swept
+  must(csa_.desk().sweep(end - 1));
+  EXPECT_FALSE(csa_.audited("csa.expired"));
+  must(csa_.desk().sweep(end));
+  EXPECT_TRUE(csa_.audited("csa.expired"));
+  const Json described = must_ask(Operation::describe_key, billing, Json::object({{"key_id", sealing}}));
+  EXPECT_EQ(text(described, "state"), "expired");
+  EXPECT_EQ(must(described.integer("not_after_ms")), static_cast<std::int64_t>(end));
+  holds();
+  must(administer(Operation::set_policy, Json::object({{"key_id", sealing}, {"policy", grants({grant(billing, {"encrypt"})})}})));
+  EXPECT_EQ(refusal(decrypt(sealing, sealed)), ErrorCode::denied) << "its policy says for how long it opens";
+}
+
+TEST_P(CsaStoresTest, AKeyPastItsTimeIsNotEnabledAgainAndIsDestroyedLikeOthers) {
+  const auto create = [&] {
+    return text(must_ask(Operation::create_key, billing, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"not_after_ms", csa_now + 1000}})), "key_id");
+  };
+  const std::string idle = create();
+  const std::string ended = create();
+  const std::string sealed = text(must(encrypt(ended)), "ciphertext");
+  must(change(idle, "disable"));
+  csa_.now = csa_now + 1000;
+  must(csa_.desk().sweep(csa_.now));
+  EXPECT_EQ(text(must(administer(Operation::describe_key, Json::object({{"key_id", idle}}))), "state"), "disabled") << "it opens nothing either";
+  EXPECT_EQ(text(must(change(idle, "enable")), "state"), "expired");
+  for (const char* const word : {"enable", "disable", "expire"}) EXPECT_FALSE(change(idle, word)) << word;
+  must(change(idle, "destroy"));
+
+  must(change(ended, "schedule_deletion", app(billing)));
+  EXPECT_TRUE(decrypt(ended, sealed)) << "until then";
+  must(change(ended, "cancel_deletion", app(billing)));
+  must(csa_.desk().sweep(csa_.now + 8 * csa_day_ms));
+  put_back(csa_);
+  EXPECT_EQ(refusal(decrypt(ended, sealed)), ErrorCode::conflict) << "suspended like all others";
+  EXPECT_EQ(text(must(change(ended, "enable")), "state"), "expired");
+  EXPECT_TRUE(decrypt(ended, sealed));
+  must(change(ended, "schedule_deletion", app(billing)));
+  must(csa_.desk().sweep(csa_.now + 8 * csa_day_ms));
+  EXPECT_EQ(text(must(administer(Operation::describe_key, Json::object({{"key_id", ended}}))), "state"), "destroyed");
+}
+
+TEST_F(CsaDeskTest, ATimeLimitThatIsOverOrAnotherThanBeforeIsRefused) {
+  const auto made = [&](std::int64_t end, const char* creation_id) {
+    return ask(Operation::create_key, billing, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"creation_id", creation_id}, {"not_after_ms", end}}));
+  };
+  const auto now = static_cast<std::int64_t>(csa_now);
+  const auto over = made(now, "one");
+  EXPECT_EQ(refusal(over), ErrorCode::invalid_argument);
+  EXPECT_EQ(over.error().message, "not_after_ms: is over");
+  EXPECT_EQ(refusal(made(0, "one")), ErrorCode::invalid_argument);
+  must(made(now + 1, "one"));
+  EXPECT_TRUE(made(now + 1, "one"));
+  EXPECT_EQ(refusal(made(now + 2, "one")), ErrorCode::conflict) << "the same name for something else";
 }
 
 Json named_rotation(const std::string& key, const std::string& rotation_id) { return Json::object({{"key_id", key}, {"rotation_id", rotation_id}}); }

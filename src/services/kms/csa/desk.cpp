@@ -18,7 +18,7 @@ bool works(Operation operation) noexcept {
   return operation != Operation::describe_key && operation != Operation::set_policy && operation != Operation::change_state;
 }
 
-Result<void> check_fit(const Key& key, Operation operation) {
+Result<void> check_fit(const Key& key, Operation operation, UnixMs now) {
   if (!fits(operation, key.usage)) {
     return fail(ErrorCode::invalid_argument, "key " + key.id.hex() + " is for " + std::string(name(key.usage)) + ", which does not " + std::string(row(operation).name));
   }
@@ -26,7 +26,9 @@ Result<void> check_fit(const Key& key, Operation operation) {
   if (makes && key.origin == Origin::imported) {
     return fail(ErrorCode::conflict, "key " + key.id.hex() + " was taken over from another CSA, which alone seals with it and makes its versions");
   }
-  if (works(operation) && key.state != State::enabled) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is " + std::string(name(key.state)));
+  if (!works(operation)) return {};
+  if (key.state != State::enabled && key.state != State::expired) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is " + std::string(name(key.state)));
+  if (key.is_past(now) && protects(operation)) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is past its time: it opens and verifies, and protects nothing new");
   return {};
 }
 
@@ -115,7 +117,7 @@ Result<Desk::Used> Desk::use(Call& call, const CsaKeyId& id, std::int64_t versio
   ASSIGN_OR_RETURN(Used out, store_.transact([&](store::Transaction& transaction) -> Result<Used> {
     ASSIGN_OR_RETURN(Key key, load_key(transaction, id));
     TRY(authorise(transaction, call, key));
-    TRY(check_fit(key, call.asked.operation));
+    TRY(check_fit(key, call.asked.operation, call.now));
     const std::uint32_t number = version == 0 ? key.version : static_cast<std::uint32_t>(version);
     if (number < key.minimum) {
       return fail(ErrorCode::denied, "version " + std::to_string(number) + " of key " + id.hex() + " is below its minimum, " + std::to_string(key.minimum));
@@ -191,7 +193,24 @@ Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now, const Rotation&
   return out;
 }
 
+Result<void> Desk::expire(UnixMs now) {
+  const auto owed = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const bool any, store_.transact([&](store::Transaction& transaction) -> Result<bool> {
+    ASSIGN_OR_RETURN(const std::vector<CsaKeyId> past, list_past(transaction, now));
+    std::vector<OwedRecord> records;
+    records.reserve(past.size());
+    for (const CsaKeyId& id : past) {
+      TRY(set_state(transaction, id, State::enabled, State::expired, std::nullopt));
+      records.push_back({.action = "csa.expired", .subject = "", .object = id.hex(), .reason = "past its time"});
+    }
+    TRY(owe_records(transaction, owed, records, now));
+    return !past.empty();
+  }));
+  return any ? pay_records(node_, store_, owed) : Result<void>();
+}
+
 Result<void> Desk::sweep(UnixMs now) {
+  TRY(expire(now));
   ASSIGN_OR_RETURN(const std::vector<CsaKeyId> due, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<CsaKeyId>> {
     TRY(forget_challenges(transaction, now));
     return list_due(transaction, now);

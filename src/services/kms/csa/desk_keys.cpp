@@ -47,6 +47,11 @@ Bytes digest_of_creation(const Arguments& arguments) {
   for (const std::string& part : {arguments.text("algorithm"), arguments.text("usage"), arguments.text_or_empty("label"), policy}) {
     append(said, as_bytes(std::to_string(part.size()) + ":" + part));
   }
+  // A fifth part where it is there: who says nothing of it has said what he said before there was this member.
+  if (arguments.has("not_after_ms")) {
+    const std::string end = std::to_string(arguments.integer("not_after_ms", 0));
+    append(said, as_bytes(std::to_string(end.size()) + ":" + end));
+  }
   return crypto::digest(crypto::Hash::sha256, said);
 }
 
@@ -79,9 +84,11 @@ Result<Answer> Desk::store_new_key(Call& call, const NewKey& as, const Algorithm
           .version = as.version,
           .created_ms = call.now,
           .delete_ms = {},
+          .not_after_ms = static_cast<UnixMs>(arguments.integer("not_after_ms", 0)),
           .policy = {},
           .creation_id = as.creation_id,
           .creation_digest = as.creation_digest};
+  if (key.is_past(call.now)) return fail(ErrorCode::invalid_argument, "not_after_ms: is over");
   ASSIGN_OR_RETURN(key.usage, parse_usage(arguments.text("usage"), algorithm));
   ASSIGN_OR_RETURN(key.policy, policy_for_new(call, arguments, key.usage));
   KeyVersion first{.version = key.version, .sealed = {}, .public_key = {}, .created_ms = call.now};
@@ -205,6 +212,7 @@ Result<wire::Json> Desk::description(store::Transaction& transaction, const Call
                                        {"minimum_version", key.minimum},
                                        {"created_ms", key.created_ms}});
   if (key.delete_ms) out.set("delete_ms", *key.delete_ms);
+  if (key.not_after_ms != 0) out.set("not_after_ms", key.not_after_ms);
   out.set("versions", list);
   out.set("policy", to_json(shown));
   return out;
@@ -313,7 +321,8 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
   const Destruction ending{.owed = node_.rng().id<OwedId>(), .by = call.caller.name, .at_ms = call.now};
   ASSIGN_OR_RETURN(const State state, store_.transact([&](store::Transaction& transaction) -> Result<State> {
     ASSIGN_OR_RETURN(const Key key, load_to_administer(transaction, call, id));
-    const std::optional<State> to = after(key.state, change);
+    std::optional<State> to = after(key.state, change);
+    if (to == State::enabled && key.is_past(call.now)) to = after(State::enabled, Change::expire);
     if (!to) return fail(ErrorCode::conflict, "key " + id.hex() + " is " + std::string(name(key.state)) + ": no " + arguments.text("change") + " from there");
     if (operators_alone(key.state, change) && call.caller.role != Role::administrator)
       return fail(ErrorCode::denied, "key " + id.hex() + " is " + std::string(name(key.state)) + ": only operators " + arguments.text("change") + " it");

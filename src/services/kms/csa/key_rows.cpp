@@ -21,6 +21,7 @@ struct KeyRow {
   std::string label, algorithm, usage, owner, origin, state;
   std::int64_t version = 0, minimum = 0, created_ms = 0;
   std::optional<UnixMs> delete_ms;
+  UnixMs not_after_ms = 0;
 };
 
 Result<Policy> load_policy(store::Transaction& transaction, const CsaKeyId& id) {
@@ -80,11 +81,12 @@ KeyVersion version_of(const store::Row& row) {
 Result<void> insert_key(store::Transaction& transaction, const Key& key) {
   TRY(transaction.run(
       "INSERT INTO csa_key (key_id, label, algorithm, purpose, owner, origin, state, current_version, minimum_version, created_ms, delete_ms, creation_id,"
-      " creation_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " creation_digest, not_after_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {key.id.view(), std::string_view(key.label), key.algorithm->name, name(key.usage), std::string_view(key.owner), name(key.origin), name(key.state),
        store::column(key.version), store::column(key.minimum), store::column(key.created_ms), time_or_null(key.delete_ms),
        key.creation_id.empty() ? store::Value() : store::Value(std::string_view(key.creation_id)),
-       key.creation_id.empty() ? store::Value() : store::Value(ByteView(key.creation_digest))}));
+       key.creation_id.empty() ? store::Value() : store::Value(ByteView(key.creation_digest)),
+       time_or_null(key.not_after_ms == 0 ? std::nullopt : std::optional(key.not_after_ms))}));
   return insert_policy(transaction, key.id, key.policy, {});
 }
 
@@ -116,7 +118,7 @@ Result<std::optional<Rotated>> find_rotated(store::Transaction& transaction, std
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
   std::optional<KeyRow> found;
   TRY(transaction.query(
-      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms, origin FROM csa_key WHERE key_id = ?", {id.view()},
+      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms, origin, not_after_ms FROM csa_key WHERE key_id = ?", {id.view()},
       [&](const store::Row& row) {
         found = KeyRow{.label = row.text(0),
                        .algorithm = row.text(1),
@@ -127,7 +129,8 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
                        .version = row.integer(5),
                        .minimum = row.integer(6),
                        .created_ms = row.integer(7),
-                       .delete_ms = row.is_null(8) ? std::nullopt : std::optional(static_cast<UnixMs>(row.integer(8)))};
+                       .delete_ms = row.is_null(8) ? std::nullopt : std::optional(static_cast<UnixMs>(row.integer(8))),
+                       .not_after_ms = row.is_null(10) ? 0 : static_cast<UnixMs>(row.integer(10))};
       }));
   if (!found) return fail(ErrorCode::not_found, "no key " + id.hex());
   Key out{.id = id,
@@ -138,6 +141,7 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
           .minimum = static_cast<std::uint32_t>(found->minimum),
           .created_ms = static_cast<UnixMs>(found->created_ms),
           .delete_ms = found->delete_ms,
+          .not_after_ms = found->not_after_ms,
           .policy = {}};
   const auto algorithm = find_algorithm(found->algorithm);
   if (!algorithm) return fail(damaged(id, "an algorithm that is none"));
@@ -246,6 +250,13 @@ Result<std::vector<CsaKeyId>> list_ids(store::Transaction& transaction, std::opt
   } else {
     TRY(transaction.query("SELECT key_id FROM csa_key WHERE key_id > ? ORDER BY key_id LIMIT ?", {from, store::column(limit)}, each));
   }
+  return out;
+}
+
+Result<std::vector<CsaKeyId>> list_past(store::Transaction& transaction, UnixMs now) {
+  std::vector<CsaKeyId> out;
+  TRY(transaction.query("SELECT key_id FROM csa_key WHERE state = 'enabled' AND not_after_ms IS NOT NULL AND not_after_ms <= ? ORDER BY not_after_ms LIMIT 100",
+                        {store::column(now)}, [&](const store::Row& row) { out.push_back(CsaKeyId(row.blob(0))); }));
   return out;
 }
 

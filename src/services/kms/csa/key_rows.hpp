@@ -27,9 +27,12 @@ struct Key {
   std::uint32_t minimum = 1;
   UnixMs created_ms = 0;
   std::optional<UnixMs> delete_ms;
+  UnixMs not_after_ms = 0;  // from then on it protects nothing new (SP 800-57 part 1, 5.3: the originator-usage period is over); 0: no end
   Policy policy;
   std::string creation_id = {};  // of the request that made it; empty: it had none, or was read by load_key()
   Bytes creation_digest = {};    // of what that request said
+
+  [[nodiscard]] bool is_past(UnixMs now) const noexcept { return state == State::expired || (not_after_ms != 0 && now >= not_after_ms); }
 };
 
 struct KeyVersion {
@@ -90,6 +93,8 @@ Result<std::int64_t> reserve_seals(store::Transaction& transaction, const CsaKey
 Result<std::int64_t> count_owned(store::Transaction& transaction, std::string_view owner);
 /// In the order of ids after `after`; of all, or of whom `caller` owns or has a grant of.
 Result<std::vector<CsaKeyId>> list_ids(store::Transaction& transaction, std::optional<std::string_view> caller, const std::optional<CsaKeyId>& after, std::size_t limit);
+/// Those that are enabled and past their time.
+Result<std::vector<CsaKeyId>> list_past(store::Transaction& transaction, UnixMs now);
 /// Those whose time to be destroyed has come.
 Result<std::vector<CsaKeyId>> list_due(store::Transaction& transaction, UnixMs now);
 

@@ -107,6 +107,9 @@ Result<const OperationRow*> find_operation(std::string_view name);
 /// Whether keys of this usage do this.
 bool fits(Operation operation, Usage usage) noexcept;
 
+/// Whether it protects something new with a key, which one that is past its time does not do (SP 800-57 part 1, 5.3: the originator's use, not the recipient's).
+bool protects(Operation operation) noexcept;
+
 /// A set of operations, as grants have it.
 class OperationSet {
  public:

@@ -43,7 +43,8 @@ constexpr std::array forgotten{
     // What SAEs could fetch here, and what is shared with other KMSs for them: the other end finds that it is not here.
     std::string_view("DELETE FROM key_chunk"), std::string_view("DELETE FROM sae_key"), std::string_view("UPDATE key_stock SET own = 0, peer = 0"),
     std::string_view("UPDATE key_run SET state = 'destroyed' WHERE state <> 'destroyed'"),
-    // Keys of applications (csa), which are used often and stay. Some were destroyed or trimmed since, perhaps: each waits until an operator has looked. How many
+    // Keys of applications (csa), which are used often and stay. Some were destroyed or trimmed since, perhaps: each waits until an operator has looked (no step of its
+    // life: in which state it is, is not known; one that is past its time is not enabled again by that, csa/lifecycle.hpp). How many
     // nonces they have had, and how often they were used, is not known any more: they seal under new versions, and no total has anything left.
     std::string_view("UPDATE csa_key SET state = 'suspended' WHERE state <> 'destroyed'"),
     std::string_view("UPDATE csa_version SET seals_reserved = 4294967296 WHERE sealed IS NOT NULL"), std::string_view("UPDATE csa_grant SET used = total WHERE total > 0")};
