@@ -1,6 +1,7 @@
 // Cryptography as a service over the wire: applications with their own certificates, operators, software of others by curl, the command line, and kill -9.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "crypto/foreign_issue.hpp"
@@ -364,6 +365,10 @@ TEST_F(CryptographyAsAService, ADestructionThatWasInterruptedIsCompleted) {
         [&] { static_cast<void>(net().op().ask(Endpoint::csa_change_state, "kms-a", Json::object({{"key_id", key}, {"change", "schedule_deletion"}, {"after_s", 1}}))); });
   TestNetwork::await("its destruction",
                      [&] { return text(administer(Endpoint::csa_describe_key, Json::object({{"key_id", key}})), "state") == "destroyed"; });
+  const auto destroyed = [&] {
+    return std::ranges::any_of(net().audit("kms-a", "csa.destroyed", "(commitment "), [&](const Json& record) { return record.text("object").value_or("") == key + "/1"; });
+  };
+  TestNetwork::await("the record with its proof", destroyed);
 }
 
 }  // namespace
