@@ -10,6 +10,7 @@ struct CsaOptions {
   CsaAsk ask;
   std::string key;
   std::string context;
+  std::string rotation_id;
   std::filesystem::path in;
   std::filesystem::path out;
   std::filesystem::path signature;
@@ -49,6 +50,7 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
   command->add_option("--label", options->create.label, "for people to read");
   command->add_option("--policy", options->create.policy, "JSON file: who may do what with it");
   command->add_option("--creation-id", options->create.creation_id, "your name for this request: given again, the same key is shown and none is made");
+  command->add_option("--not-after-ms", options->create.not_after_ms, "Unix time in milliseconds: from then on it protects nothing new (default: no end)")->check(CLI::PositiveNumber);
   on(command, [options] { return csa_create(options->ask, options->create); });
 
   command = add_command(csa, "list", "keys that the caller owns or has a grant of; all, for operators", "qanat csa list");
@@ -60,11 +62,14 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
     const char* what;
     int (*run)(const CsaAsk&, const std::string&);
   };
-  for (const Simple& one : {Simple{"show", "what is known of a key", csa_show}, Simple{"rotate", "a new version of a key; earlier ones still decrypt and verify", csa_rotate},
-                            Simple{"public-key", "the public half of a key", csa_public_key}}) {
+  for (const Simple& one : {Simple{"show", "what is known of a key", csa_show}, Simple{"public-key", "the public half of a key", csa_public_key}}) {
     const auto key = add_key_command(csa, command, one.name, one.what, std::string("qanat csa ") + one.name + " 0123…", "operator");
     on(command, [key, run = one.run] { return run(key->ask, key->key); });
   }
+
+  options = add_key_command(csa, command, "rotate", "a new version of a key; earlier ones still decrypt and verify", "qanat csa rotate 0123…", "operator");
+  command->add_option("--rotation-id", options->rotation_id, "your name for this request: given again, the same version is shown and none is made");
+  on(command, [options] { return csa_rotate(options->ask, options->key, options->rotation_id); });
 
   options = add_key_command(csa, command, "policy", "replace a key's policy, or move its minimum version", "qanat csa policy 0123… --policy billing.json --minimum-version 3", "operator");
   command->add_option("--policy", options->create.policy, "JSON file: who may do what with it");

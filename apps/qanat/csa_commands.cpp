@@ -49,6 +49,7 @@ Result<std::string> message_of(const std::filesystem::path& file) {
 int csa_create(const CsaAsk& ask, const CsaCreateOptions& options) {
   Json body = Json::object({{"algorithm", options.algorithm}, {"usage", options.usage}, {"label", options.label}});
   if (!options.creation_id.empty()) body.set("creation_id", options.creation_id);
+  if (options.not_after_ms != 0) body.set("not_after_ms", options.not_after_ms);
   if (!options.policy.empty()) {
     const auto policy = read_json(options.policy);
     if (!policy) return complain(policy.error());
@@ -79,8 +80,13 @@ int csa_list(const CsaAsk& ask) {
 }
 
 int csa_show(const CsaAsk& ask, const std::string& key) { return ask_and_show(ask, Endpoint::csa_describe_key, Json::object({{"key_id", key}})); }
-int csa_rotate(const CsaAsk& ask, const std::string& key) { return ask_and_show(ask, Endpoint::csa_rotate_key, Json::object({{"key_id", key}})); }
 int csa_public_key(const CsaAsk& ask, const std::string& key) { return ask_and_show(ask, Endpoint::csa_public_key, Json::object({{"key_id", key}})); }
+
+int csa_rotate(const CsaAsk& ask, const std::string& key, const std::string& rotation_id) {
+  Json body = Json::object({{"key_id", key}});
+  if (!rotation_id.empty()) body.set("rotation_id", rotation_id);
+  return ask_and_show(ask, Endpoint::csa_rotate_key, body);
+}
 
 int csa_policy(const CsaAsk& ask, const std::string& key, const std::filesystem::path& policy, std::int64_t minimum_version) {
   Json body = Json::object({{"key_id", key}});

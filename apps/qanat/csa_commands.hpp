@@ -13,12 +13,14 @@ struct CsaCreateOptions {
   std::string usage;
   std::string label;
   std::string creation_id;  // empty: every request makes another key
+  std::int64_t not_after_ms = 0;  // 0: no end
   std::filesystem::path policy;  // JSON; empty: the caller's own grant, an operator's: none
 };
 int csa_create(const CsaAsk& ask, const CsaCreateOptions& options);
 int csa_list(const CsaAsk& ask);
 int csa_show(const CsaAsk& ask, const std::string& key);
-int csa_rotate(const CsaAsk& ask, const std::string& key);
+/// `rotation_id` empty: every request makes another version.
+int csa_rotate(const CsaAsk& ask, const std::string& key, const std::string& rotation_id);
 /// `policy` empty: as it is; `minimum_version` 0: as it is.
 int csa_policy(const CsaAsk& ask, const std::string& key, const std::filesystem::path& policy, std::int64_t minimum_version);
 int csa_state(const CsaAsk& ask, const std::string& key, const std::string& change, std::int64_t after_s);

@@ -47,6 +47,16 @@ class BackupCommandsTest : public testing::Test {
     EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached: " << killed.error;
   }
 
+  /// What an operator asks of the KMS's CSA; the member of the answer.
+  std::string csa(points::Endpoint endpoint, const wire::Json& body, std::string_view member) {
+    const auto answer = network_->op().ask(endpoint, "kms-a", body);
+    EXPECT_TRUE(answer) << body.dump() << ": " << (answer ? "" : answer.error().message);
+    return answer ? answer->text(member).value_or("") : std::string();
+  }
+  std::string change(const std::string& key, const char* word) {
+    return csa(points::Endpoint::csa_change_state, wire::Json::object({{"key_id", key}, {"change", word}}), "state");
+  }
+
   TemporaryDirectory folder_;
   std::unique_ptr<TestNetwork> network_;
 };
@@ -63,12 +73,19 @@ TEST_F(BackupCommandsTest, KeyThatWasDeliveredAfterTheBackupIsNotDeliveredAfterT
   const auto soon = [] { return Deadline::after(std::chrono::seconds(10)); };
   ASSERT_TRUE(caller.apply(wanted(wire::Role::caller), soon()));  // the callee's key now waits, reserved
 
+  const wire::Json mac = wire::Json::object({{"algorithm", "HMAC-SM3"}, {"usage", "mac"}});
+  const std::string ended = csa(points::Endpoint::csa_create_key, mac, "key_id");
+  const std::string kept = csa(points::Endpoint::csa_create_key, mac, "key_id");
+
   EXPECT_EQ(command(QANAT_PROGRAM, "backup --out " + (folder_ / "backup.db").string()).code, 1) << "it runs";
   stop();
   const Outcome saved = command(QANAT_PROGRAM, "backup --out " + (folder_ / "backup.db").string());
   ASSERT_EQ(saved.code, 0) << saved.error;
   start();
   ASSERT_TRUE(callee.apply(wanted(wire::Role::callee), soon())) << "delivered after the backup";
+  EXPECT_EQ(change(ended, "disable"), "disabled");
+  EXPECT_EQ(change(ended, "destroy"), "destroyed");
+  network_->expect_audit("kms-a", "csa.destroyed", "(commitment ");
   stop();
 
   crash("kms.restore.placed");
@@ -83,6 +100,9 @@ TEST_F(BackupCommandsTest, KeyThatWasDeliveredAfterTheBackupIsNotDeliveredAfterT
   const auto again = callee.apply(wanted(wire::Role::callee), soon());
   ASSERT_FALSE(again) << "the same key twice";
   EXPECT_EQ(again.error().code, ErrorCode::conflict) << again.error().message;
+  EXPECT_EQ(csa(points::Endpoint::csa_describe_key, wire::Json::object({{"key_id", ended}}), "state"), "suspended") << "it is not in use again";
+  EXPECT_EQ(change(ended, "destroy"), "destroyed");
+  EXPECT_EQ(change(kept, "enable"), "enabled") << "by an operator's word";
   for (const char* action : {"database.backup", "database.restore_intended", "database.restored"}) network_->expect_audit("kms-a", action, "");
 }
 

@@ -1,6 +1,7 @@
 // Cryptography as a service over the wire: applications with their own certificates, operators, software of others by curl, the command line, and kill -9.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "crypto/foreign_issue.hpp"
@@ -332,7 +333,9 @@ TEST_F(CryptographyAsAService, WhateverDiesNoKeyIsUsedBeforeItIsDurable) {
   const Json body = Json::object({{"key_id", key}, {"plaintext", base64("forty-two")}});
   const std::string sealed = text(must_ask("A", Endpoint::csa_encrypt, body), "ciphertext");
   const auto opens = [&](const std::string& ciphertext) { return ask("A", Endpoint::csa_decrypt, Json::object({{"key_id", key}, {"ciphertext", ciphertext}})).first; };
-  crash("kms.csa.version_stored", [&] { EXPECT_FALSE(net().call_json("A", Endpoint::csa_rotate_key, "kms-a", Json::object({{"key_id", key}}))); });
+  const Json rotation = Json::object({{"key_id", key}, {"rotation_id", "june"}});
+  crash("kms.csa.version_stored", [&] { EXPECT_FALSE(net().call_json("A", Endpoint::csa_rotate_key, "kms-a", rotation)); });
+  EXPECT_EQ(must_ask("A", Endpoint::csa_rotate_key, rotation).integer("version").value_or(0), 2) << "the same request again is answered, and makes no third version";
   const Json after = must_ask("A", Endpoint::csa_encrypt, body);
   EXPECT_EQ(after.integer("version").value_or(0), 2) << "the version that was stored is in force";
   EXPECT_EQ(opens(sealed), 200U);
@@ -362,6 +365,10 @@ TEST_F(CryptographyAsAService, ADestructionThatWasInterruptedIsCompleted) {
         [&] { static_cast<void>(net().op().ask(Endpoint::csa_change_state, "kms-a", Json::object({{"key_id", key}, {"change", "schedule_deletion"}, {"after_s", 1}}))); });
   TestNetwork::await("its destruction",
                      [&] { return text(administer(Endpoint::csa_describe_key, Json::object({{"key_id", key}})), "state") == "destroyed"; });
+  const auto destroyed = [&] {
+    return std::ranges::any_of(net().audit("kms-a", "csa.destroyed", "(commitment "), [&](const Json& record) { return record.text("object").value_or("") == key + "/1"; });
+  };
+  TestNetwork::await("the record with its proof", destroyed);
 }
 
 }  // namespace

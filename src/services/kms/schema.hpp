@@ -450,6 +450,7 @@ inline constexpr std::array migrations{
     store::Migration{27, R"sql(
       -- KIM: who was charged by file (kim/stock.hpp); asked for with each application.
       CREATE INDEX medium_charged_by_file ON medium (uid) WHERE generation > 0)sql"},
+    store::Migration{28, csa::ends_of_keys},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

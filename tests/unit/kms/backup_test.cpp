@@ -133,6 +133,22 @@ TEST_F(BackupTest, KeyThatWasArchivedComesBackNeitherFromTheArchiveNorFromABacku
   EXPECT_EQ(std::filesystem::file_size(folder_ / "archive" / "keys-0-1.jsonl"), octets) << "what the database has forgotten stays in the archive";
 }
 
+TEST_F(BackupTest, KeyOfAnApplicationThatWasDestroyedAfterTheBackupIsInUseAfterItOnlyByAnOperatorsWord) {
+  open();
+  const auto run = [&](std::string_view sql) { must(with_store([&](store::Transaction& transaction) { return transaction.run(sql, {}); })); };
+  run("INSERT INTO csa_key (key_id, label, algorithm, purpose, owner, origin, state, current_version, minimum_version, created_ms)"
+      " VALUES (x'000102030405060708090a0b0c0d0e0f', '', 'SM4-GCM', 'encryption', 'o', 'made', 'enabled', 1, 1, 1)");
+  must(backup(*node_, folder_ / "backup.db"));
+  run("UPDATE csa_key SET state = 'destroyed'");
+  must(restore(*node_, settings(), folder_ / "backup.db"));
+  std::string state;
+  must(with_store([&](store::Transaction& transaction) {
+    return transaction.query("SELECT state FROM csa_key", {}, [&](const store::Row& row) { state = row.text(0); });
+  }));
+  EXPECT_EQ(state, "suspended");
+  must(serve());
+}
+
 TEST_F(BackupTest, BackupThatWasPutInPlaceByHandDoesNotServe) {
   open();
   (void)reserve();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "services/kms/csa/desk.hpp"
+#include "services/kms/csa/destruction.hpp"
 #include "services/kms/schema.hpp"
 #include "store_kinds.hpp"
 #include "trusted_network.hpp"
@@ -90,7 +91,8 @@ class CsaElement {
     const KeyVersion one{.version = version,
                          .sealed = must(sealer.seal(id, version, material)),
                          .public_key = must(public_half(*key.algorithm, material)),
-                         .created_ms = now};
+                         .created_ms = now,
+                         .commitment = commitment_of(id, version, material)};
     must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
       TRY(insert_key(transaction, key));
       return insert_version(transaction, id, one);

@@ -1,6 +1,7 @@
 // The CSA's keys: versions and rotation, the bound on nonces, states, policies with their rates and totals, export, batches.
 #include "csa_desk.hpp"
 #include "services/kms/csa/export_statement.hpp"
+#include "services/kms/kma/incarnation.hpp"
 
 namespace qanat::kms::csa {
 namespace {
@@ -131,6 +132,117 @@ TEST_P(CsaStoresTest, OnlyOperatorsDestroyAtOnceAndOnlyWhatIsNotInUse) {
   const auto left = must(csa_.store().transact([&](store::Transaction& transaction) { return load_versions(transaction, must(CsaKeyId::parse_hex(key))); }));
   EXPECT_FALSE(left.front().sealed) << "the octets are gone";
   EXPECT_EQ(refusal(change(key, "dance")), ErrorCode::invalid_argument);
+}
+
+/// What `qanat kms restore` does with the database, and the start after it.
+void put_back(CsaElement& csa) {
+  must(csa.store().transact([&](store::Transaction& transaction) { return begin_life(transaction, csa.now, csa.now, NewLife::restored); }));
+  csa.restart();
+}
+
+TEST_P(CsaStoresTest, AKeyOfARestoredDatabaseIsSuspendedUntilAnOperatorEnablesIt) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string sealed = text(must(encrypt(key)), "ciphertext");
+  put_back(csa_);
+  const auto refused = decrypt(key, sealed);
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_NE(refused.error().message.find("is suspended"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::conflict);
+  for (const char* const word : {"enable", "trim"}) EXPECT_EQ(refusal(change(key, word, app(billing))), ErrorCode::denied) << word << " by its owner";
+  for (const char* const word : {"disable", "schedule_deletion", "cancel_deletion"}) EXPECT_EQ(refusal(change(key, word)), ErrorCode::conflict) << word;
+  must(change(key, "enable"));
+  EXPECT_TRUE(csa_.audited(key + " enable"));
+  EXPECT_TRUE(decrypt(key, sealed));
+  EXPECT_EQ(must(must(encrypt(key)).integer("version")), 2) << "which nonces the former one has had is not known";
+}
+
+TEST_P(CsaStoresTest, AfterARestorationNoTotalHasAnythingLeft) {
+  Json counted = grant(billing, {"encrypt"});
+  counted.set("total", 3);
+  const std::string key = csa_.create(the_operator(), "AES-256-GCM", "encryption", grants({counted}));
+  must(encrypt(key));
+  put_back(csa_);
+  must(change(key, "enable"));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted);
+  Json raised = grant(billing, {"encrypt"});
+  raised.set("total", 5);
+  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({raised})}})));
+  EXPECT_TRUE(encrypt(key) && encrypt(key));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "the three of before are counted";
+}
+
+TEST_P(CsaStoresTest, WhatWasToBeDestroyedIsDestroyedAfterARestorationToo) {
+  const auto described = [&](const std::string& key) { return must(administer(Operation::describe_key, Json::object({{"key_id", key}}))); };
+  const std::string ends = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string stays = csa_.create(app(billing), "SM4-GCM", "encryption");
+  for (const std::string& key : {ends, stays}) must(change(key, "schedule_deletion", app(billing)));
+  put_back(csa_);
+  EXPECT_EQ(text(described(ends), "state"), "suspended");
+  EXPECT_EQ(must(described(ends).integer("delete_ms")), static_cast<std::int64_t>(csa_now + 7 * csa_day_ms));
+  EXPECT_EQ(refusal(change(ends, "cancel_deletion", app(billing))), ErrorCode::conflict);
+  must(change(stays, "enable"));
+  EXPECT_FALSE(described(stays).has("delete_ms"));
+  must(csa_.desk().sweep(csa_now + 7 * csa_day_ms));
+  EXPECT_EQ(text(described(ends), "state"), "destroyed");
+  EXPECT_EQ(text(described(stays), "state"), "enabled");
+  put_back(csa_);
+  EXPECT_EQ(text(described(ends), "state"), "destroyed");
+  const std::string trimmed = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must_ask(Operation::rotate_key, billing, Json::object({{"key_id", trimmed}}));
+  put_back(csa_);
+  must(administer(Operation::set_policy, Json::object({{"key_id", trimmed}, {"minimum_version", 2}})));
+  must(change(trimmed, "trim"));
+  EXPECT_TRUE(must(must(described(trimmed).array("versions")).front().boolean("destroyed"))) << "before it is enabled";
+  must(change(trimmed, "destroy"));
+}
+
+TEST_P(CsaStoresTest, OfADestroyedVersionTheCommitmentStaysInItsRowAndOnRecord) {
+  Bytes octets(16);
+  for (std::size_t i = 0; i < octets.size(); ++i) octets[i] = static_cast<std::uint8_t>(i);
+  const CsaKeyId id(octets);
+  csa_.plant(id, "SM4-GCM", "encryption", Secret::copy_of(octets));
+  const std::string key = id.hex();
+  must_ask(Operation::rotate_key, billing, Json::object({{"key_id", key}}));
+  const auto versions = [&] { return must(must(administer(Operation::describe_key, Json::object({{"key_id", key}}))).array("versions")); };
+  EXPECT_FALSE(versions().front().has("commitment")) << "it is there still";
+  must_ask(Operation::set_policy, billing, Json::object({{"key_id", key}, {"minimum_version", 2}}));
+  must(change(key, "trim"));
+  const std::string known = "632cf16281ea50f3fbb6b70286a1d942d99ec638fbb4273accc4f93ba3d19a07";  // tests/vectors/keys/commitment.py
+  EXPECT_TRUE(csa_.audited("csa.destroyed") && csa_.audited(key + "/1") && csa_.audited("(commitment " + known + ")"));
+  EXPECT_EQ(text(versions().front(), "commitment"), known);
+  EXPECT_FALSE(versions().back().has("commitment"));
+  must(change(key, "schedule_deletion"));
+  must(csa_.desk().sweep(csa_now + 7 * csa_day_ms));
+  const std::string other = text(versions().back(), "commitment");
+  EXPECT_NE(other, known);
+  EXPECT_TRUE(csa_.audited(key + "/2") && csa_.audited("(commitment " + other + ")"));
+  EXPECT_EQ(text(versions().front(), "commitment"), known) << "it stays";
+}
+
+TEST_P(CsaStoresTest, ACommitmentIsToTheOctetsThatAreDestroyed) {
+  const std::string key = csa_.create(app(billing), "SM2", "signature");
+  const CsaKeyId id = must(CsaKeyId::parse_hex(key));
+  const auto stored = [&] { return must(csa_.store().transact([&](store::Transaction& transaction) { return load_versions(transaction, id); })).front(); };
+  const KeyVersion before = stored();
+  KeySealer sealer(csa_.node().device());
+  const Secret material = must(sealer.unseal(id, 1, *before.sealed));
+  EXPECT_EQ(before.commitment, commitment_of(id, 1, material));
+  must(change(key, "disable"));
+  must(change(key, "destroy"));
+  EXPECT_FALSE(stored().sealed);
+  EXPECT_EQ(stored().commitment, before.commitment);
+  EXPECT_TRUE(csa_.audited("(commitment " + to_hex(before.commitment) + ")"));
+}
+
+TEST_P(CsaStoresTest, WhatIsDestroyedIsOwedToTheRecordInTheTransactionThatDestroysIt) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const auto owed = network_.rng().id<OwedId>();
+  must(csa_.store().transact([&](store::Transaction& transaction) {
+    return destroy_below(transaction, must(CsaKeyId::parse_hex(key)), 2, {.owed = owed, .by = billing, .at_ms = csa_now});
+  }));
+  EXPECT_FALSE(csa_.audited("csa.destroyed")) << "as if killed here";
+  must(pay_records(csa_.node(), csa_.store(), owed));
+  EXPECT_TRUE(csa_.audited("csa.destroyed") && csa_.audited(key + "/1"));
 }
 
 TEST_P(CsaStoresTest, APolicySaysWhoMayDoWhat) {
@@ -271,6 +383,136 @@ TEST_P(CsaStoresTest, ACreationThatWasRefusedMayBeMadeLater) {
   must(csa.ask(Operation::change_state, the_operator(), Json::object({{"key_id", key}, {"change", "disable"}})));
   must(csa.ask(Operation::change_state, the_operator(), Json::object({{"key_id", key}, {"change", "destroy"}})));
   EXPECT_TRUE(csa.ask(Operation::create_key, app(billing), named_creation("order-17")));
+}
+
+TEST_P(CsaStoresTest, AKeyPastItsTimeProtectsNothingNewAndOpensWhatItSealed) {
+  const UnixMs end = csa_now + 1000;
+  const auto create = [&](const char* algorithm, const char* usage) {
+    return text(must_ask(Operation::create_key, billing, Json::object({{"algorithm", algorithm}, {"usage", usage}, {"not_after_ms", end}})), "key_id");
+  };
+  const Json message = Json::object({{"message", base64("pay")}});
+  const auto of = [](const std::string& key, Json body) {
+    body.set("key_id", key);
+    return body;
+  };
+  const std::string sealing = create("SM4-GCM", "encryption");
+  const std::string signing = create("ECDSA-P384", "signature");
+  const std::string mac = create("HMAC-SM3", "mac");
+  const std::string kem = create("SM2+ML-KEM-768", "encapsulation");
+  const std::string proving = create("HMAC-SM3", "authentication");
+  const std::string sealed = text(must(encrypt(sealing)), "ciphertext");
+  const std::string wrapped = text(must_ask(Operation::generate_data_key, billing, Json::object({{"key_id", sealing}})), "wrapped");
+  const std::string signature = text(must_ask(Operation::sign, billing, of(signing, message)), "signature");
+  const std::string tag = text(must_ask(Operation::mac, billing, of(mac, message)), "mac");
+  const std::string encapsulation = text(must_ask(Operation::encapsulate, billing, Json::object({{"key_id", kem}})), "encapsulation");
+  const Json by_challenge = Json::object({{"key_id", proving}, {"challenge", base64(std::string(32, 'c'))}, {"verifier", payroll}});
+  EXPECT_TRUE(ask(Operation::prove, billing, by_challenge));
+  const auto holds = [&] {
+    EXPECT_EQ(refusal(encrypt(sealing)), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::generate_data_key, billing, Json::object({{"key_id", sealing}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::rotate_key, billing, Json::object({{"key_id", sealing}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::export_key, billing, Json::object({{"key_id", sealing}, {"public_key", base64("k")}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::sign, billing, of(signing, message))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::mac, billing, of(mac, message))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::encapsulate, billing, Json::object({{"key_id", kem}}))), ErrorCode::conflict);
+    EXPECT_EQ(refusal(ask(Operation::prove, billing, by_challenge)), ErrorCode::conflict);
+    EXPECT_EQ(text(must(decrypt(sealing, sealed)), "plaintext"), a_plaintext);
+    EXPECT_TRUE(ask(Operation::decrypt_data_key, billing, Json::object({{"key_id", sealing}, {"wrapped", wrapped}})));
+    EXPECT_TRUE(must(must_ask(Operation::verify, billing, of(signing, message).set("signature", signature)).boolean("valid")));
+    EXPECT_TRUE(must(must_ask(Operation::verify_mac, billing, of(mac, message).set("mac", tag)).boolean("valid")));
+    EXPECT_TRUE(ask(Operation::decapsulate, billing, Json::object({{"key_id", kem}, {"encapsulation", encapsulation}})));
+    EXPECT_TRUE(ask(Operation::public_key, billing, Json::object({{"key_id", signing}})));
+  };
+  csa_.now = end - 1;
+  EXPECT_TRUE(encrypt(sealing));
+  csa_.now = end;
+  const auto refused = encrypt(sealing);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("is past its time"), std::string::npos) << refused.error().message;
+  holds();  // before anybody has swept
+  must(csa_.desk().sweep(end - 1));
+  EXPECT_FALSE(csa_.audited("csa.expired"));
+  must(csa_.desk().sweep(end));
+  EXPECT_TRUE(csa_.audited("csa.expired"));
+  const Json described = must_ask(Operation::describe_key, billing, Json::object({{"key_id", sealing}}));
+  EXPECT_EQ(text(described, "state"), "expired");
+  EXPECT_EQ(must(described.integer("not_after_ms")), static_cast<std::int64_t>(end));
+  holds();
+  must(administer(Operation::set_policy, Json::object({{"key_id", sealing}, {"policy", grants({grant(billing, {"encrypt"})})}})));
+  EXPECT_EQ(refusal(decrypt(sealing, sealed)), ErrorCode::denied) << "its policy says for how long it opens";
+}
+
+TEST_P(CsaStoresTest, AKeyPastItsTimeIsNotEnabledAgainAndIsDestroyedLikeOthers) {
+  const auto create = [&] {
+    return text(must_ask(Operation::create_key, billing, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"not_after_ms", csa_now + 1000}})), "key_id");
+  };
+  const std::string idle = create();
+  const std::string ended = create();
+  const std::string sealed = text(must(encrypt(ended)), "ciphertext");
+  must(change(idle, "disable"));
+  csa_.now = csa_now + 1000;
+  must(csa_.desk().sweep(csa_.now));
+  EXPECT_EQ(text(must(administer(Operation::describe_key, Json::object({{"key_id", idle}}))), "state"), "disabled") << "it opens nothing either";
+  EXPECT_EQ(text(must(change(idle, "enable")), "state"), "expired");
+  for (const char* const word : {"enable", "disable", "expire"}) EXPECT_FALSE(change(idle, word)) << word;
+  must(change(idle, "destroy"));
+
+  must(change(ended, "schedule_deletion", app(billing)));
+  EXPECT_TRUE(decrypt(ended, sealed)) << "until then";
+  must(change(ended, "cancel_deletion", app(billing)));
+  must(csa_.desk().sweep(csa_.now + 8 * csa_day_ms));
+  put_back(csa_);
+  EXPECT_EQ(refusal(decrypt(ended, sealed)), ErrorCode::conflict) << "suspended like all others";
+  EXPECT_EQ(text(must(change(ended, "enable")), "state"), "expired");
+  EXPECT_TRUE(decrypt(ended, sealed));
+  must(change(ended, "schedule_deletion", app(billing)));
+  must(csa_.desk().sweep(csa_.now + 8 * csa_day_ms));
+  EXPECT_EQ(text(must(administer(Operation::describe_key, Json::object({{"key_id", ended}}))), "state"), "destroyed");
+}
+
+TEST_F(CsaDeskTest, ATimeLimitThatIsOverOrAnotherThanBeforeIsRefused) {
+  const auto made = [&](std::int64_t end, const char* creation_id) {
+    return ask(Operation::create_key, billing, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"creation_id", creation_id}, {"not_after_ms", end}}));
+  };
+  const auto now = static_cast<std::int64_t>(csa_now);
+  const auto over = made(now, "one");
+  EXPECT_EQ(refusal(over), ErrorCode::invalid_argument);
+  EXPECT_EQ(over.error().message, "not_after_ms: is over");
+  EXPECT_EQ(refusal(made(0, "one")), ErrorCode::invalid_argument);
+  must(made(now + 1, "one"));
+  EXPECT_TRUE(made(now + 1, "one"));
+  EXPECT_EQ(refusal(made(now + 2, "one")), ErrorCode::conflict) << "the same name for something else";
+}
+
+Json named_rotation(const std::string& key, const std::string& rotation_id) { return Json::object({{"key_id", key}, {"rotation_id", rotation_id}}); }
+
+TEST_P(CsaStoresTest, TheSameRotationAgainGivesTheSameAnswerAndNoFurtherVersion) {
+  const std::string key = csa_.create(app(billing), "SM2", "signature");
+  const Json first = must_ask(Operation::rotate_key, billing, named_rotation(key, "june"));
+  EXPECT_EQ(must(first.integer("version")), 2);
+  EXPECT_EQ(must_ask(Operation::rotate_key, billing, named_rotation(key, "june")).dump(), first.dump());
+  EXPECT_EQ(must(must_ask(Operation::rotate_key, billing, named_rotation(key, "july")).integer("version")), 3);
+  csa_.restart();
+  EXPECT_EQ(must_ask(Operation::rotate_key, billing, named_rotation(key, "june")).dump(), first.dump()) << "also after a restart, and when it is not the last";
+  EXPECT_EQ(must(must(administer(Operation::rotate_key, named_rotation(key, "june"))).integer("version")), 4) << "names are each caller's own";
+  must(change(key, "disable"));
+  EXPECT_EQ(must_ask(Operation::rotate_key, billing, named_rotation(key, "june")).dump(), first.dump()) << "its own answer, whatever may be done now";
+  EXPECT_EQ(refusal(ask(Operation::rotate_key, billing, named_rotation(key, "august"))), ErrorCode::conflict);
+  EXPECT_EQ(must(must(must(administer(Operation::describe_key, Json::object({{"key_id", key}}))).array("versions")).back().integer("version")), 4);
+}
+
+TEST_P(CsaStoresTest, ARotationOfTheSameNameOfAnotherKeyIsRefused) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string other = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must_ask(Operation::rotate_key, billing, named_rotation(key, "june"));
+  const auto refused = ask(Operation::rotate_key, billing, named_rotation(other, "june"));
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_NE(refused.error().message.find("rotated key " + key + " by a request of this name"), std::string::npos) << refused.error().message;
+  for (const std::string& wrong : {std::string(), std::string("two words"), std::string("line\n"), std::string(creation_id_octets_max + 1, 'x')}) {
+    EXPECT_EQ(refusal(ask(Operation::rotate_key, billing, named_rotation(other, wrong))), ErrorCode::invalid_argument) << wrong;
+  }
+  EXPECT_EQ(refusal(ask(Operation::rotate_key, stranger, named_rotation(key, "june"))), ErrorCode::denied) << "another caller's name is no right";
+  EXPECT_EQ(must(must(administer(Operation::describe_key, Json::object({{"key_id", other}}))).integer("version")), 1);
 }
 
 TEST_P(CsaStoresTest, ListsGoOnWhereTheyEnded) {

@@ -201,6 +201,42 @@ TEST_P(SharedTablesTest, NewLifeForgetsWhateverMayHaveBeenUsedSince) {
   }
 }
 
+TEST_P(SharedTablesTest, NewLifeSuspendsKeysOfApplicationsAndLeavesNothingOfWhatIsCounted) {
+  for (const NewLife why : {NewLife::other_history, NewLife::accepted, NewLife::restored}) {
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      for (const std::string table : {"csa_key", "csa_version", "csa_grant"}) TRY(transaction.run("DELETE FROM " + table, {}));
+      for (const std::string values : {"x'01', 'enabled', NULL", "x'02', 'disabled', NULL", "x'03', 'deletion_scheduled', 9", "x'04', 'destroyed', NULL"}) {
+        TRY(transaction.run("INSERT INTO csa_key (key_id, state, delete_ms, label, algorithm, purpose, owner, origin, current_version, minimum_version, created_ms) VALUES (" + values +
+                                ", '', 'SM4-GCM', 'encryption', 'o', 'made', 1, 1, 1)",
+                            {}));
+      }
+      TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved) VALUES (x'01', 1, x'aa', x'0a', 1, 4096)", {}));
+      TRY(transaction.run("INSERT INTO csa_grant (key_id, caller, operations, not_before_ms, not_after_ms, per_minute, total, used) VALUES (x'01', 'a', 'encrypt', 0, 0, 0, 5, 1)", {}));
+      TRY(transaction.run("INSERT INTO csa_grant (key_id, caller, operations, not_before_ms, not_after_ms, per_minute, total, used) VALUES (x'01', 'b', 'encrypt', 0, 0, 0, 0, 0)", {}));
+      TRY(begin_life(transaction, start_ms, start_ms, why));
+      return {};
+    }));
+    EXPECT_EQ(count("csa_key WHERE state = 'suspended'"), 3);
+    EXPECT_EQ(count("csa_key WHERE state = 'destroyed'"), 1) << "that stays so";
+    EXPECT_EQ(count("csa_key WHERE state = 'suspended' AND delete_ms = 9"), 1) << "and so does the time of a deletion";
+    EXPECT_EQ(count("csa_version WHERE seals_reserved = 4294967296"), 1);
+    EXPECT_EQ(count("csa_grant WHERE used = total"), 2) << "all of it, and nothing where there is no total";
+  }
+}
+
+TEST_P(SharedTablesTest, ItIsKnownWhenTheDatabaseWasPutBack) {
+  const auto put_back = [&](UnixMs since) { return must(store_->transact([&](store::Transaction& transaction) { return was_put_back(transaction, since); })); };
+  const auto begin = [&](UnixMs at, NewLife why) { must(store_->transact([&](store::Transaction& transaction) { return begin_life(transaction, at, at, why); })); };
+  begin(start_ms, NewLife::other_history);
+  must(store_->transact([](store::Transaction& transaction) { return mark_as_backup(transaction, start_ms); }));
+  EXPECT_FALSE(put_back(0)) << "neither is that";
+  begin(start_ms + 1, NewLife::accepted);
+  EXPECT_TRUE(put_back(start_ms + 1));
+  EXPECT_FALSE(put_back(start_ms + 2));
+  begin(start_ms + 2, NewLife::restored);
+  EXPECT_TRUE(put_back(start_ms + 2));
+}
+
 TEST_P(SharedTablesTest, MessagesOfAnEarlierLifeAreRefused) {
   EXPECT_TRUE(of_this_life(0)) << "the first life takes everything that is fresh";
   must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, NewLife::restored); }));

@@ -1,5 +1,6 @@
 // Keys for SAEs of two domains, out of what their KMSs agreed on: the same at both ends, bound to the names, within quotas and grants.
 #include "kms_saes.hpp"
+#include "services/kms/kma/incarnation.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -142,6 +143,24 @@ TEST_P(KmsSaeDeliveryTest, AQuotaHoldsForADayAndAcrossARestart) {
   EXPECT_EQ(over.error().message, "SAE frugal may order 3 keys a day");
   EXPECT_TRUE(order(a, "frugal", {"sae-b"})) << "the third";
   EXPECT_FALSE(order(a, "frugal", {"sae-b"}));
+  a.clock.advance(86'400'000);
+  EXPECT_TRUE(order(a, "frugal", {"sae-b"}, {.number = 3}));
+}
+
+TEST_P(KmsSaeDeliveryTest, OnTheDayOnWhichTheDatabaseWasPutBackNoQuotaHasAnythingLeft) {
+  const auto begin = [&](NewLife why) {
+    must(a.store->transact([&](store::Transaction& transaction) { return begin_life(transaction, a.clock.now_ms(), a.clock.now_ms(), why); }));
+    a.restart();
+    share_keys(a, b, 10, 0, rng().id<BatchId>());  // what was in stock is gone
+  };
+  begin(NewLife::other_history);
+  EXPECT_TRUE(order(a, "frugal", {"sae-b"})) << "after a failover the day counts on";
+  begin(NewLife::restored);
+  const auto refused = order(a, "frugal", {"sae-b"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::exhausted);
+  EXPECT_TRUE(refused.error().message.contains("the database was put back today")) << refused.error().message;
+  EXPECT_TRUE(order(a, "sae-a", {"sae-b"})) << "who has no limit";
   a.clock.advance(86'400'000);
   EXPECT_TRUE(order(a, "frugal", {"sae-b"}, {.number = 3}));
 }

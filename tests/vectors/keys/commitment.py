@@ -9,5 +9,6 @@ def commitment(kind: bytes, name: bytes, key: bytes) -> bytes:
     return hmac.new(prk, kind + b"\0" + name, hashlib.sha256).digest()
 
 
-for kind, name, key in ((b"working", bytes(range(16)) + b"\x01", bytes(range(32))), (b"link", b"\xaa" * 16, b"\x55" * 16)):
+for kind, name, key in ((b"working", bytes(range(16)) + b"\x01", bytes(range(32))), (b"link", b"\xaa" * 16, b"\x55" * 16),
+                        (b"data", bytes(range(16)) + b"\0\0\0\x01", bytes(range(16)))):
     print(kind.decode(), name.hex(), key.hex(), commitment(kind, name, key).hex())

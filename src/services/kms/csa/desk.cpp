@@ -3,6 +3,7 @@
 #include <array>
 
 #include "node/crash_point.hpp"
+#include "services/kms/csa/destruction.hpp"
 #include "services/kms/csa/openapi.hpp"
 
 namespace qanat::kms::csa {
@@ -17,7 +18,7 @@ bool works(Operation operation) noexcept {
   return operation != Operation::describe_key && operation != Operation::set_policy && operation != Operation::change_state;
 }
 
-Result<void> check_fit(const Key& key, Operation operation) {
+Result<void> check_fit(const Key& key, Operation operation, UnixMs now) {
   if (!fits(operation, key.usage)) {
     return fail(ErrorCode::invalid_argument, "key " + key.id.hex() + " is for " + std::string(name(key.usage)) + ", which does not " + std::string(row(operation).name));
   }
@@ -25,7 +26,9 @@ Result<void> check_fit(const Key& key, Operation operation) {
   if (makes && key.origin == Origin::imported) {
     return fail(ErrorCode::conflict, "key " + key.id.hex() + " was taken over from another CSA, which alone seals with it and makes its versions");
   }
-  if (works(operation) && key.state != State::enabled) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is " + std::string(name(key.state)));
+  if (!works(operation)) return {};
+  if (key.state != State::enabled && key.state != State::expired) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is " + std::string(name(key.state)));
+  if (key.is_past(now) && protects(operation)) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is past its time: it opens and verifies, and protects nothing new");
   return {};
 }
 
@@ -114,7 +117,7 @@ Result<Desk::Used> Desk::use(Call& call, const CsaKeyId& id, std::int64_t versio
   ASSIGN_OR_RETURN(Used out, store_.transact([&](store::Transaction& transaction) -> Result<Used> {
     ASSIGN_OR_RETURN(Key key, load_key(transaction, id));
     TRY(authorise(transaction, call, key));
-    TRY(check_fit(key, call.asked.operation));
+    TRY(check_fit(key, call.asked.operation, call.now));
     const std::uint32_t number = version == 0 ? key.version : static_cast<std::uint32_t>(version);
     if (number < key.minimum) {
       return fail(ErrorCode::denied, "version " + std::to_string(number) + " of key " + id.hex() + " is below its minimum, " + std::to_string(key.minimum));
@@ -163,7 +166,7 @@ Result<void> Desk::refill(const Call& call, const Key& key) {
     seals_.add(key.id, key.version, *given);
     return {};
   }
-  const auto rotated = add_version(key, call.now);
+  const auto rotated = add_version(key, call.now, {});
   if (!rotated && rotated.error().code == ErrorCode::conflict) return {};  // somebody else has just done it
   if (!rotated) return fail(rotated.error());
   const std::string object = object_of(key.id, rotated->version);
@@ -175,12 +178,13 @@ Result<void> Desk::refill(const Call& call, const Key& key) {
                        .request_id = call.caller.request_id});
 }
 
-Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now) {
+Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now, const Rotation& as) {
   if (key.version >= versions_max) return fail(ErrorCode::exhausted, "key " + key.id.hex() + " has had " + std::to_string(versions_max) + " versions, which is all");
   ASSIGN_OR_RETURN(const Secret material, generate(*key.algorithm, node_.device()));
-  KeyVersion out{.version = key.version + 1, .sealed = {}, .public_key = {}, .created_ms = now};
+  KeyVersion out{.version = key.version + 1, .sealed = {}, .public_key = {}, .created_ms = now, .rotated_by = as.by, .rotation_id = as.id};
   ASSIGN_OR_RETURN(out.public_key, public_half(*key.algorithm, material));
   ASSIGN_OR_RETURN(out.sealed, sealer_.seal(key.id, out.version, material));
+  out.commitment = commitment_of(key.id, out.version, material);
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(set_current(transaction, key.id, key.version, out.version));
     return insert_version(transaction, key.id, out);
@@ -189,7 +193,24 @@ Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now) {
   return out;
 }
 
+Result<void> Desk::expire(UnixMs now) {
+  const auto owed = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const bool any, store_.transact([&](store::Transaction& transaction) -> Result<bool> {
+    ASSIGN_OR_RETURN(const std::vector<CsaKeyId> past, list_past(transaction, now));
+    std::vector<OwedRecord> records;
+    records.reserve(past.size());
+    for (const CsaKeyId& id : past) {
+      TRY(set_state(transaction, id, State::enabled, State::expired, std::nullopt));
+      records.push_back({.action = "csa.expired", .subject = "", .object = id.hex(), .reason = "past its time"});
+    }
+    TRY(owe_records(transaction, owed, records, now));
+    return !past.empty();
+  }));
+  return any ? pay_records(node_, store_, owed) : Result<void>();
+}
+
 Result<void> Desk::sweep(UnixMs now) {
+  TRY(expire(now));
   ASSIGN_OR_RETURN(const std::vector<CsaKeyId> due, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<CsaKeyId>> {
     TRY(forget_challenges(transaction, now));
     return list_due(transaction, now);
@@ -198,12 +219,15 @@ Result<void> Desk::sweep(UnixMs now) {
     // On record before the octets go; a crash in between comes back here.
     TRY(node_.record({.action = "csa.destroying", .outcome = audit::Outcome::success, .subject = "", .object = id.hex(), .reason = "its time has come", .request_id = ""}));
     node::crash_point("kms.csa.destroying");
+    const Destruction ending{.owed = node_.rng().id<OwedId>(), .by = "", .at_ms = now};
     TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
       ASSIGN_OR_RETURN(const Key key, load_key(transaction, id));
       if (!key.delete_ms || *key.delete_ms > now) return {};  // cancelled meanwhile
       TRY(set_state(transaction, id, key.state, State::destroyed, std::nullopt));
-      return erase_below(transaction, id, key.version + 1);
+      return destroy_below(transaction, id, key.version + 1, ending);
     }));
+    TRY(store_.settle());
+    TRY(pay_records(node_, store_, ending.owed));
   }
   return {};
 }

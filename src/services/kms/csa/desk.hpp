@@ -40,7 +40,7 @@ class Desk {
   /// The text of the answer. `body` (a JSON object) is changed: its secrets are taken out. What was refused, and what the operation's row wants there, is on record
   /// before this returns; if that fails, so does this.
   Result<Secret> answer(Operation operation, const Caller& caller, std::span<std::uint8_t> body, UnixMs now);
-  /// Destroys keys whose time has come, and forgets challenges that nobody answered.
+  /// Destroys keys whose time has come, ends what those do that are past theirs, and forgets challenges that nobody answered.
   Result<void> sweep(UnixMs now);
   /// Keys by state, for the health answer.
   Result<wire::Json> census();
@@ -58,6 +58,7 @@ class Desk {
   static Work work_of(Operation operation);
   Result<Answer> perform(const OperationRow& asked, const Caller& caller, const Result<Arguments>& arguments, UnixMs now);
   Result<void> record(const Call& call, const Result<Answer>& answer);
+  Result<void> expire(UnixMs now);
   Result<Secret> answer_batch(const Caller& caller, Result<RequestText> text, UnixMs now);
   /// A batch, or one item of it, that cannot be read: it counts in the caller's rate and is on record, like any request. Always a refusal.
   Result<Answer> refuse_batch(const Caller& caller, const Error& why, UnixMs now);
@@ -76,8 +77,14 @@ class Desk {
   Result<Used> use_to_seal(Call& call, const CsaKeyId& id);
   Result<void> refill(const Call& call, const Key& key);
   Result<Used> current(const CsaKeyId& id);
-  /// The new version, durable.
-  Result<KeyVersion> add_version(const Key& key, UnixMs now);
+  struct Rotation {
+    std::string by = {};
+    std::string id = {};  // of the request; empty: it has none
+  };
+  /// The new version, durable. conflict if there is another meanwhile, or there is one by a request of this name.
+  Result<KeyVersion> add_version(const Key& key, UnixMs now, const Rotation& as);
+  /// The answer to the request of this name, if it was made before: conflict if that was for another key.
+  Result<std::optional<Answer>> rotated_before(Call& call, const CsaKeyId& id, const std::string& rotation_id);
   struct NewKey {
     CsaKeyId id;
     std::uint32_t version = 1;

@@ -4,6 +4,7 @@
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/kms/csa/desk.hpp"
+#include "services/kms/csa/destruction.hpp"
 #include "services/kms/csa/export_statement.hpp"
 #include "services/kms/csa/openapi.hpp"
 #include "wire/base64.hpp"
@@ -20,10 +21,10 @@ Result<Change> parse_change(std::string_view text) {
   return found->change;
 }
 
-Result<void> apply(store::Transaction& transaction, const Key& key, State to, Change change, std::optional<UnixMs> delete_ms) {
-  if (change == Change::trim) return erase_below(transaction, key.id, key.minimum);
-  TRY(set_state(transaction, key.id, key.state, to, delete_ms));
-  if (change == Change::destroy) return erase_below(transaction, key.id, key.version + 1);
+Result<void> apply(store::Transaction& transaction, const Key& key, const Transition& line, std::optional<UnixMs> delete_ms, const Destruction& ending) {
+  if (line.change == Change::trim) return destroy_below(transaction, key.id, key.minimum, ending);
+  TRY(set_state(transaction, key.id, key.state, line.to, delete_ms));
+  if (line.change == Change::destroy) return destroy_below(transaction, key.id, key.version + 1, ending);
   return {};
 }
 
@@ -33,9 +34,10 @@ Answer answer_of(const CsaKeyId& id, const KeyVersion& made) {
   return out;
 }
 
-Result<void> check_creation_id(std::string_view text) {
+/// The caller's own name for a request.
+Result<void> check_request_name(std::string_view member, std::string_view text) {
   if (std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; })) return {};
-  return fail(ErrorCode::invalid_argument, "creation_id: must be visible ASCII without spaces");
+  return fail(ErrorCode::invalid_argument, std::string(member) + ": must be visible ASCII without spaces");
 }
 
 /// All that the request says, each part with its length.
@@ -44,6 +46,11 @@ Bytes digest_of_creation(const Arguments& arguments) {
   Bytes said = to_bytes("qanat csa creation 1\n");
   for (const std::string& part : {arguments.text("algorithm"), arguments.text("usage"), arguments.text_or_empty("label"), policy}) {
     append(said, as_bytes(std::to_string(part.size()) + ":" + part));
+  }
+  // A fifth part where it is there: who says nothing of it has said what he said before there was this member.
+  if (arguments.has("not_after_ms")) {
+    const std::string end = std::to_string(arguments.integer("not_after_ms", 0));
+    append(said, as_bytes(std::to_string(end.size()) + ":" + end));
   }
   return crypto::digest(crypto::Hash::sha256, said);
 }
@@ -77,14 +84,17 @@ Result<Answer> Desk::store_new_key(Call& call, const NewKey& as, const Algorithm
           .version = as.version,
           .created_ms = call.now,
           .delete_ms = {},
+          .not_after_ms = static_cast<UnixMs>(arguments.integer("not_after_ms", 0)),
           .policy = {},
           .creation_id = as.creation_id,
           .creation_digest = as.creation_digest};
+  if (key.is_past(call.now)) return fail(ErrorCode::invalid_argument, "not_after_ms: is over");
   ASSIGN_OR_RETURN(key.usage, parse_usage(arguments.text("usage"), algorithm));
   ASSIGN_OR_RETURN(key.policy, policy_for_new(call, arguments, key.usage));
   KeyVersion first{.version = key.version, .sealed = {}, .public_key = {}, .created_ms = call.now};
   ASSIGN_OR_RETURN(first.public_key, public_half(algorithm, material));
   ASSIGN_OR_RETURN(first.sealed, sealer_.seal(key.id, first.version, material));
+  first.commitment = commitment_of(key.id, first.version, material);
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const bool further, joins(transaction, key));
     if (further) {
@@ -109,7 +119,7 @@ Result<Answer> Desk::create_key(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Algorithm* algorithm, find_algorithm(arguments.text("algorithm")));
   NewKey as{.id = node_.rng().id<CsaKeyId>(), .creation_id = arguments.text_or_empty("creation_id")};
   if (!as.creation_id.empty()) {
-    TRY(check_creation_id(as.creation_id));
+    TRY(check_request_name("creation_id", as.creation_id));
     as.creation_digest = digest_of_creation(arguments);
     ASSIGN_OR_RETURN(std::optional<Answer> before, created_before(call, as.creation_id, as.creation_digest));
     if (before) return *std::move(before);
@@ -182,7 +192,9 @@ Result<wire::Json> Desk::description(store::Transaction& transaction, const Call
   ASSIGN_OR_RETURN(const std::vector<KeyVersion> versions, load_versions(transaction, key.id));
   wire::Json list = wire::Json::array();
   for (const KeyVersion& one : versions) {
-    list.push(wire::Json::object({{"version", one.version}, {"created_ms", one.created_ms}, {"destroyed", !one.sealed.has_value()}}));
+    wire::Json item = wire::Json::object({{"version", one.version}, {"created_ms", one.created_ms}, {"destroyed", !one.sealed.has_value()}});
+    if (!one.sealed && !one.commitment.empty()) item.set("commitment", to_hex(one.commitment));
+    list.push(item);
   }
   Policy shown = key.policy;
   if (call.caller.role != Role::administrator && call.caller.name != key.owner) {
@@ -200,6 +212,7 @@ Result<wire::Json> Desk::description(store::Transaction& transaction, const Call
                                        {"minimum_version", key.minimum},
                                        {"created_ms", key.created_ms}});
   if (key.delete_ms) out.set("delete_ms", *key.delete_ms);
+  if (key.not_after_ms != 0) out.set("not_after_ms", key.not_after_ms);
   out.set("versions", list);
   out.set("policy", to_json(shown));
   return out;
@@ -236,11 +249,35 @@ Result<Answer> Desk::describe_key(Call& call, const Arguments& arguments) {
   return Answer{.open = std::move(described)};
 }
 
+Result<std::optional<Answer>> Desk::rotated_before(Call& call, const CsaKeyId& id, const std::string& rotation_id) {
+  ASSIGN_OR_RETURN(const std::optional<Rotated> found,
+                   store_.transact([&](store::Transaction& transaction) { return find_rotated(transaction, call.caller.name, rotation_id); }));
+  if (!found) return std::optional<Answer>();
+  call.object = found->key.hex() + "/" + std::to_string(found->version.version);
+  if (found->key != id) return fail(ErrorCode::conflict, "rotation_id: " + call.caller.name + " rotated key " + found->key.hex() + " by a request of this name");
+  return std::optional(answer_of(id, found->version));
+}
+
 Result<Answer> Desk::rotate_key(Call& call, const Arguments& arguments) {
-  ASSIGN_OR_RETURN(const Used used, use(call, arguments.key("key_id"), 0, Wanted::public_half));
-  ASSIGN_OR_RETURN(const KeyVersion made, add_version(used.key, call.now));
-  call.object = used.key.id.hex() + "/" + std::to_string(made.version);
-  return answer_of(used.key.id, made);
+  const CsaKeyId id = arguments.key("key_id");
+  const Rotation as{.by = call.caller.name, .id = arguments.text_or_empty("rotation_id")};
+  if (!as.id.empty()) {
+    TRY(check_request_name("rotation_id", as.id));
+    // Whoever made the version may be told once more, whatever he may now: it is his own answer.
+    ASSIGN_OR_RETURN(std::optional<Answer> before, rotated_before(call, id, as.id));
+    if (before) return *std::move(before);
+  }
+  ASSIGN_OR_RETURN(const Used used, use(call, id, 0, Wanted::public_half));
+  const auto made = add_version(used.key, call.now, as);
+  if (!made) {
+    if (as.id.empty() || made.error().code != ErrorCode::conflict) return fail(made.error());
+    // The same request came twice at once, perhaps, and the other one has made the version.
+    ASSIGN_OR_RETURN(std::optional<Answer> before, rotated_before(call, id, as.id));
+    if (before) return *std::move(before);
+    return fail(made.error());
+  }
+  call.object = id.hex() + "/" + std::to_string(made->version);
+  return answer_of(id, *made);
 }
 
 Result<Key> Desk::load_to_administer(store::Transaction& transaction, Call& call, const CsaKeyId& id) {
@@ -281,13 +318,21 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
   if (wait_s < limits_.deletion_wait_min_s) return fail(ErrorCode::invalid_argument, "after_s: at least " + std::to_string(limits_.deletion_wait_min_s));
   std::optional<UnixMs> delete_ms;
   if (change == Change::schedule_deletion) delete_ms = call.now + static_cast<UnixMs>(wait_s) * 1000;
+  const Destruction ending{.owed = node_.rng().id<OwedId>(), .by = call.caller.name, .at_ms = call.now};
   ASSIGN_OR_RETURN(const State state, store_.transact([&](store::Transaction& transaction) -> Result<State> {
     ASSIGN_OR_RETURN(const Key key, load_to_administer(transaction, call, id));
-    const std::optional<State> to = after(key.state, change);
+    std::optional<State> to = after(key.state, change);
+    if (to == State::enabled && key.is_past(call.now)) to = after(State::enabled, Change::expire);
     if (!to) return fail(ErrorCode::conflict, "key " + id.hex() + " is " + std::string(name(key.state)) + ": no " + arguments.text("change") + " from there");
-    TRY(apply(transaction, key, *to, change, delete_ms));
+    if (operators_alone(key.state, change) && call.caller.role != Role::administrator)
+      return fail(ErrorCode::denied, "key " + id.hex() + " is " + std::string(name(key.state)) + ": only operators " + arguments.text("change") + " it");
+    TRY(apply(transaction, key, {.change = change, .from = key.state, .to = *to}, delete_ms, ending));
     return *to;
   }));
+  if (change == Change::destroy || change == Change::trim) {
+    TRY(store_.settle());
+    TRY(pay_records(node_, store_, ending.owed, call.caller.request_id));
+  }
   Answer out = Answer::of({{"key_id", id.hex()}, {"state", name(state)}});
   if (delete_ms) out.open.set("delete_ms", *delete_ms);
   return Result<Answer>(std::move(out));

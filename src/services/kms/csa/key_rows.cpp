@@ -21,6 +21,7 @@ struct KeyRow {
   std::string label, algorithm, usage, owner, origin, state;
   std::int64_t version = 0, minimum = 0, created_ms = 0;
   std::optional<UnixMs> delete_ms;
+  UnixMs not_after_ms = 0;
 };
 
 Result<Policy> load_policy(store::Transaction& transaction, const CsaKeyId& id) {
@@ -71,7 +72,8 @@ KeyVersion version_of(const store::Row& row) {
   return {.version = static_cast<std::uint32_t>(row.integer(0)),
           .sealed = row.is_null(1) ? std::nullopt : std::optional(row.blob(1)),
           .public_key = row.blob(2),
-          .created_ms = static_cast<UnixMs>(row.integer(3))};
+          .created_ms = static_cast<UnixMs>(row.integer(3)),
+          .commitment = row.is_null(4) ? Bytes() : row.blob(4)};
 }
 
 }  // namespace
@@ -79,18 +81,23 @@ KeyVersion version_of(const store::Row& row) {
 Result<void> insert_key(store::Transaction& transaction, const Key& key) {
   TRY(transaction.run(
       "INSERT INTO csa_key (key_id, label, algorithm, purpose, owner, origin, state, current_version, minimum_version, created_ms, delete_ms, creation_id,"
-      " creation_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " creation_digest, not_after_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {key.id.view(), std::string_view(key.label), key.algorithm->name, name(key.usage), std::string_view(key.owner), name(key.origin), name(key.state),
        store::column(key.version), store::column(key.minimum), store::column(key.created_ms), time_or_null(key.delete_ms),
        key.creation_id.empty() ? store::Value() : store::Value(std::string_view(key.creation_id)),
-       key.creation_id.empty() ? store::Value() : store::Value(ByteView(key.creation_digest))}));
+       key.creation_id.empty() ? store::Value() : store::Value(ByteView(key.creation_digest)),
+       time_or_null(key.not_after_ms == 0 ? std::nullopt : std::optional(key.not_after_ms))}));
   return insert_policy(transaction, key.id, key.policy, {});
 }
 
 Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id, const KeyVersion& version) {
   const store::Value sealed = version.sealed ? store::Value(ByteView(*version.sealed)) : store::Value();
-  TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved) VALUES (?, ?, ?, ?, ?, 0)",
-                      {id.view(), store::column(version.version), sealed, ByteView(version.public_key), store::column(version.created_ms)}));
+  const store::Value commitment = version.commitment.empty() ? store::Value() : store::Value(ByteView(version.commitment));
+  const bool named = !version.rotation_id.empty();
+  TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved, commitment, rotated_by, rotation_id)"
+                      " VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
+                      {id.view(), store::column(version.version), sealed, ByteView(version.public_key), store::column(version.created_ms), commitment,
+                       named ? store::Value(std::string_view(version.rotated_by)) : store::Value(), named ? store::Value(std::string_view(version.rotation_id)) : store::Value()}));
   return {};
 }
 
@@ -101,10 +108,17 @@ Result<std::optional<Created>> find_created(store::Transaction& transaction, std
   return out;
 }
 
+Result<std::optional<Rotated>> find_rotated(store::Transaction& transaction, std::string_view caller, std::string_view rotation_id) {
+  std::optional<Rotated> out;
+  TRY(transaction.query("SELECT version, sealed, public_key, created_ms, commitment, key_id FROM csa_version WHERE rotated_by = ? AND rotation_id = ?", {caller, rotation_id},
+                        [&](const store::Row& row) { out = Rotated{.key = CsaKeyId(row.blob(5)), .version = version_of(row)}; }));
+  return Result<std::optional<Rotated>>(std::move(out));
+}
+
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
   std::optional<KeyRow> found;
   TRY(transaction.query(
-      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms, origin FROM csa_key WHERE key_id = ?", {id.view()},
+      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms, origin, not_after_ms FROM csa_key WHERE key_id = ?", {id.view()},
       [&](const store::Row& row) {
         found = KeyRow{.label = row.text(0),
                        .algorithm = row.text(1),
@@ -115,7 +129,8 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
                        .version = row.integer(5),
                        .minimum = row.integer(6),
                        .created_ms = row.integer(7),
-                       .delete_ms = row.is_null(8) ? std::nullopt : std::optional(static_cast<UnixMs>(row.integer(8)))};
+                       .delete_ms = row.is_null(8) ? std::nullopt : std::optional(static_cast<UnixMs>(row.integer(8))),
+                       .not_after_ms = row.is_null(10) ? 0 : static_cast<UnixMs>(row.integer(10))};
       }));
   if (!found) return fail(ErrorCode::not_found, "no key " + id.hex());
   Key out{.id = id,
@@ -126,6 +141,7 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
           .minimum = static_cast<std::uint32_t>(found->minimum),
           .created_ms = static_cast<UnixMs>(found->created_ms),
           .delete_ms = found->delete_ms,
+          .not_after_ms = found->not_after_ms,
           .policy = {}};
   const auto algorithm = find_algorithm(found->algorithm);
   if (!algorithm) return fail(damaged(id, "an algorithm that is none"));
@@ -140,7 +156,7 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
 
 Result<KeyVersion> load_version(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version) {
   std::optional<KeyVersion> found;
-  TRY(transaction.query("SELECT version, sealed, public_key, created_ms FROM csa_version WHERE key_id = ? AND version = ?", {id.view(), store::column(version)},
+  TRY(transaction.query("SELECT version, sealed, public_key, created_ms, commitment FROM csa_version WHERE key_id = ? AND version = ?", {id.view(), store::column(version)},
                         [&](const store::Row& row) { found = version_of(row); }));
   if (!found) return fail(ErrorCode::not_found, "key " + id.hex() + " has no version " + std::to_string(version));
   if (!found->sealed) return fail(ErrorCode::not_found, "version " + std::to_string(version) + " of key " + id.hex() + " is destroyed");
@@ -149,7 +165,7 @@ Result<KeyVersion> load_version(store::Transaction& transaction, const CsaKeyId&
 
 Result<std::vector<KeyVersion>> load_versions(store::Transaction& transaction, const CsaKeyId& id) {
   std::vector<KeyVersion> out;
-  TRY(transaction.query("SELECT version, sealed, public_key, created_ms FROM csa_version WHERE key_id = ? ORDER BY version", {id.view()},
+  TRY(transaction.query("SELECT version, sealed, public_key, created_ms, commitment FROM csa_version WHERE key_id = ? ORDER BY version", {id.view()},
                         [&](const store::Row& row) { out.push_back(version_of(row)); }));
   return out;
 }
@@ -186,9 +202,14 @@ Result<void> replace_policy(store::Transaction& transaction, const CsaKeyId& id,
   return insert_policy(transaction, id, policy, used);
 }
 
-Result<void> erase_below(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version) {
+Result<std::vector<Erased>> erase_below(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version) {
+  std::vector<Erased> out;
+  TRY(transaction.query("SELECT version, commitment FROM csa_version WHERE key_id = ? AND version < ? AND sealed IS NOT NULL ORDER BY version", {id.view(), store::column(version)},
+                        [&](const store::Row& row) {
+                          out.push_back({.version = static_cast<std::uint32_t>(row.integer(0)), .commitment = row.is_null(1) ? Bytes() : row.blob(1)});
+                        }));
   TRY(transaction.run("UPDATE csa_version SET sealed = NULL WHERE key_id = ? AND version < ?", {id.view(), store::column(version)}));
-  return {};
+  return Result<std::vector<Erased>>(std::move(out));
 }
 
 Result<void> spend_total(store::Transaction& transaction, const CsaKeyId& id, const Grant& grant) {
@@ -229,6 +250,13 @@ Result<std::vector<CsaKeyId>> list_ids(store::Transaction& transaction, std::opt
   } else {
     TRY(transaction.query("SELECT key_id FROM csa_key WHERE key_id > ? ORDER BY key_id LIMIT ?", {from, store::column(limit)}, each));
   }
+  return out;
+}
+
+Result<std::vector<CsaKeyId>> list_past(store::Transaction& transaction, UnixMs now) {
+  std::vector<CsaKeyId> out;
+  TRY(transaction.query("SELECT key_id FROM csa_key WHERE state = 'enabled' AND not_after_ms IS NOT NULL AND not_after_ms <= ? ORDER BY not_after_ms LIMIT 100",
+                        {store::column(now)}, [&](const store::Row& row) { out.push_back(CsaKeyId(row.blob(0))); }));
   return out;
 }
 

@@ -184,7 +184,10 @@ Json schemas() {
   const Json version = Json::object({{"type", "object"},
                                      {"properties", Json::object({{"version", Json::object({{"type", "integer"}})},
                                                                   {"created_ms", Json::object({{"type", "integer"}})},
-                                                                  {"destroyed", Json::object({{"type", "boolean"}})}})},
+                                                                  {"destroyed", Json::object({{"type", "boolean"}})},
+                                                                  {"commitment", Json::object({{"type", "string"},
+                                                                                               {"pattern", "^[0-9a-f]{64}$"},
+                                                                                               {"description", "of a destroyed one: to its octets, made when they were"}})}})},
                                      {"required", words({"version", "created_ms", "destroyed"})}});
   const Json result = Json::object({{"type", "object"},
                                     {"properties", Json::object({{"status", Json::object({{"type", "integer"}})},

@@ -1,5 +1,6 @@
 #include "services/kms/csa/operations.hpp"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -28,7 +29,7 @@ constexpr Field usage_of{"usage", Type::text, required, 1, 32, "encryption, mac,
 constexpr Field label_of{"label", Type::text, optional, 0, label_octets_max, "for people to read"};
 constexpr Field policy_of{"policy", Type::policy, optional, 0, 0, "grants, and where the key may be exported to"};
 constexpr Field message_of{"message", Type::octets, required, 0, message_octets_max, "base64; what is longer is hashed first"};
-constexpr Field state_of{"state", Type::text, required, 1, 32, "enabled, disabled, deletion_scheduled or destroyed"};
+constexpr Field state_of{"state", Type::text, required, 1, 32, "enabled, disabled, deletion_scheduled, expired, suspended or destroyed"};
 
 constexpr std::array encrypt_asks{key_of, Field{"plaintext", Type::plaintext, required, 1, plaintext_octets_max, "base64"}, context_of};
 constexpr std::array encrypt_answers{Field{"ciphertext", Type::octets, required, 1, sealed_octets_max, "base64: header, nonce, ciphertext, tag"}, version_used};
@@ -81,12 +82,13 @@ constexpr std::array batch_answers{Field{"results", Type::results, required, 1, 
 
 constexpr Field creation_of{"creation_id", Type::text, optional, 1, creation_id_octets_max,
                             "the caller's own name for this request, visible ASCII: the same request again gives the same answer and no second key"};
-constexpr std::array create_asks{algorithm_of, usage_of, label_of, policy_of, creation_of};
+constexpr Field end_of{"not_after_ms", Type::integer, optional, 1, time_max, "Unix time, ahead: from then on the key protects nothing new, and opens and verifies as before"};
+constexpr std::array create_asks{algorithm_of, usage_of, label_of, policy_of, creation_of, end_of};
 constexpr std::array create_answers{key_of, Field{"version", Type::integer, required, 1, version_max, "1, or that of the key that was taken over"},
                                     Field{"public_key", Type::octets, optional, 1, result_octets_max, "where the key has one"}};
 constexpr std::array import_asks{Field{"under", Type::key_id, required, 32, 32, "the encapsulation key that it is wrapped for"}, algorithm_of, usage_of,
                                  Field{"wrapped", Type::octets, required, 1, result_octets_max, "as export_key gave it"},
-                                 Field{"statement", Type::octets, required, 1, export_statement_max, "as export_key gave it: which KMS wrapped it"}, context_of, label_of, policy_of};
+                                 Field{"statement", Type::octets, required, 1, export_statement_max, "as export_key gave it: which KMS wrapped it"}, context_of, label_of, policy_of, end_of};
 constexpr std::array export_asks{key_of, version_wanted, Field{"public_key", Type::octets, required, 1, result_octets_max, "of a KEM, one that the key's policy names"},
                                  context_of};
 constexpr std::array export_answers{Field{"wrapped", Type::octets, required, 1, result_octets_max, "for import_key at another CSA"},
@@ -106,8 +108,11 @@ constexpr std::array describe_answers{key_of,
                                       Field{"minimum_version", Type::integer, required, 1, version_max, "earlier ones are refused"},
                                       Field{"created_ms", Type::integer, required, 0, time_max, "Unix time"},
                                       Field{"delete_ms", Type::integer, optional, 0, time_max, "when it is to be destroyed"},
+                                      end_of,
                                       Field{"versions", Type::versions, required, 1, 1000, "each with its time"},
                                       Field{"policy", Type::policy, required, 0, 0, "to others than owner and operators: their own grant"}};
+constexpr std::array rotate_asks{key_of, Field{"rotation_id", Type::text, optional, 1, creation_id_octets_max,
+                                               "the caller's own name for this request, visible ASCII: the same request again gives the same answer and no further version"}};
 constexpr std::array rotate_answers{key_of, Field{"version", Type::integer, required, 1, version_max, "the new one, which is used from now on"},
                                     Field{"public_key", Type::octets, optional, 1, result_octets_max, "where the key has one"}};
 constexpr std::array policy_asks{key_of, Field{"policy", Type::policy, optional, 0, 0, "in place of the former"},
@@ -140,7 +145,7 @@ constexpr std::array operation_table{
     OperationRow{Operation::export_key, "export_key", Endpoint::csa_export_key, "A key, wrapped under a KEM key that its policy names", export_asks, export_answers, Needs::grant, Record::done, false},
     OperationRow{Operation::list_keys, "list_keys", Endpoint::csa_list_keys, "Keys that the caller owns or has a grant of; all, for operators", list_asks, list_answers, Needs::nothing, Record::refusals, false},
     OperationRow{Operation::describe_key, "describe_key", Endpoint::csa_describe_key, "What is known of a key, but not its octets", describe_asks, describe_answers, Needs::either, Record::refusals, false},
-    OperationRow{Operation::rotate_key, "rotate_key", Endpoint::csa_rotate_key, "A new version of a key; earlier ones still decrypt and verify", describe_asks, rotate_answers, Needs::either, Record::done, false},
+    OperationRow{Operation::rotate_key, "rotate_key", Endpoint::csa_rotate_key, "A new version of a key; earlier ones still decrypt and verify", rotate_asks, rotate_answers, Needs::either, Record::done, false},
     OperationRow{Operation::set_policy, "set_policy", Endpoint::csa_set_policy, "Replace grants and export targets, move the minimum version", policy_asks, policy_answers, Needs::administration, Record::done, false},
     OperationRow{Operation::change_state, "change_state", Endpoint::csa_change_state, "Enable, disable, schedule the deletion of, or destroy a key", state_asks, state_answers, Needs::administration, Record::done, false},
     OperationRow{Operation::openapi, "openapi", Endpoint::csa_openapi, "This document", nothing, nothing, Needs::nothing, Record::refusals, false},
@@ -219,6 +224,13 @@ bool fits(Operation operation, Usage usage) noexcept {
       break;
   }
   return false;
+}
+
+bool protects(Operation operation) noexcept {
+  // Export too: who takes the key over knows no limit of this one's.
+  constexpr std::array those{Operation::encrypt, Operation::generate_data_key, Operation::sign,       Operation::mac,
+                             Operation::prove,   Operation::encapsulate,       Operation::export_key, Operation::rotate_key};
+  return std::ranges::find(those, operation) != those.end();
 }
 
 OperationSet all_grantable(Usage usage) noexcept {

@@ -44,7 +44,7 @@ inline constexpr std::size_t plaintext_octets_max = 64 * 1024;
 inline constexpr std::size_t message_octets_max = 64 * 1024;  // to be signed or to get a MAC; longer ones are hashed by the caller
 inline constexpr std::size_t context_octets_max = 1024;
 inline constexpr std::size_t label_octets_max = 128;
-inline constexpr std::size_t creation_id_octets_max = 64;
+inline constexpr std::size_t creation_id_octets_max = 64;  // and of a rotation_id
 inline constexpr std::size_t caller_octets_max = 256;
 inline constexpr std::size_t random_octets_max = 4096;
 inline constexpr std::size_t batch_items_max = 64;
@@ -106,6 +106,9 @@ Result<const OperationRow*> find_operation(std::string_view name);
 
 /// Whether keys of this usage do this.
 bool fits(Operation operation, Usage usage) noexcept;
+
+/// Whether it protects something new with a key, which one that is past its time does not do (SP 800-57 part 1, 5.3: the originator's use, not the recipient's).
+bool protects(Operation operation) noexcept;
 
 /// A set of operations, as grants have it.
 class OperationSet {

@@ -61,4 +61,15 @@ inline constexpr std::string_view tables = R"sql(
   CREATE INDEX csa_challenge_verifier ON csa_challenge (verifier);
   CREATE INDEX csa_challenge_expiry ON csa_challenge (expires_ms))sql";
 
+inline constexpr std::string_view ends_of_keys = R"sql(
+  -- CSA: a commitment to a version's octets, from their generation on.
+  ALTER TABLE csa_version ADD COLUMN commitment BLOB;
+  -- CSA: by which request, and whose, a key was rotated to this version.
+  ALTER TABLE csa_version ADD COLUMN rotated_by TEXT;
+  ALTER TABLE csa_version ADD COLUMN rotation_id TEXT;
+  CREATE UNIQUE INDEX csa_version_rotation ON csa_version (rotated_by, rotation_id) WHERE rotation_id IS NOT NULL;
+  -- CSA: until when a key protects anything new; NULL: no end.
+  ALTER TABLE csa_key ADD COLUMN not_after_ms INTEGER;
+  CREATE INDEX csa_key_end ON csa_key (not_after_ms) WHERE state = 'enabled' AND not_after_ms IS NOT NULL)sql";
+
 }  // namespace qanat::kms::csa

@@ -73,7 +73,7 @@ Result<Accepted> accept_database(node::Node& node, std::string_view reason, Unix
   TRY(record(node, "kp.database.accepting", audit::Outcome::success, "kms.db", reason));
   Accepted out;
   ASSIGN_OR_RETURN(out.findings, store::GuardedStore::accept(*plain, guard_of(node), [&](store::Transaction& transaction) -> Result<void> {
-    ASSIGN_OR_RETURN(out.destroyed, begin_life(transaction, node.clock().now_ms(), not_before_ms, NewLife::other_history));
+    ASSIGN_OR_RETURN(out.destroyed, begin_life(transaction, node.clock().now_ms(), not_before_ms, NewLife::accepted));
     return {};
   }));
   for (const std::string& finding : out.findings) TRY(record(node, "kp.database.accepted", audit::Outcome::success, finding, reason));

@@ -1,5 +1,7 @@
 #include "services/kms/sae/day_quotas.hpp"
 
+#include "services/kms/kma/incarnation.hpp"
+
 namespace qanat::kms {
 namespace {
 
@@ -11,6 +13,8 @@ std::int64_t day_of(UnixMs now) { return static_cast<std::int64_t>(now / quota_d
 
 Result<void> charge_day(store::Transaction& transaction, const kme::Sae& sae, std::uint32_t keys, UnixMs now) {
   if (sae.keys_per_day == 0) return {};
+  ASSIGN_OR_RETURN(const bool put_back, was_put_back(transaction, now - now % quota_day_ms));
+  if (put_back) return fail(ErrorCode::exhausted, "SAE " + sae.id.text() + ": the database was put back today, and with it what was ordered: nothing more until the day (UTC) is over");
   std::int64_t spent = 0;
   TRY(transaction.query("SELECT keys FROM sae_spent WHERE sae = ? AND day = ?", {std::string_view(sae.id.text()), day_of(now)},
                         [&](const store::Row& row) { spent = row.integer(0); }));

@@ -6,7 +6,7 @@
 
 namespace qanat::kms {
 
-/// exhausted if `keys` more would be over the SAE's limit; counts them otherwise.
+/// exhausted if `keys` more would be over the SAE's limit, or the database was put back on this day (kma/incarnation.hpp); counts them otherwise.
 Result<void> charge_day(store::Transaction& transaction, const kme::Sae& sae, std::uint32_t keys, UnixMs now);
 /// Drops the accounts of earlier days, some at a time.
 Result<void> forget_days(store::Transaction& transaction, UnixMs now);
