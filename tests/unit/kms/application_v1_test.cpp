@@ -16,22 +16,24 @@ KmsSettings with_v1() {
   return out;
 }
 
+wire::v1::KeyApplication made_v1(Applicants& kms, const Person& who, const SidWk& sid) {
+  wire::v1::KeyApplication out{.sid_wk = sid,
+                               .sid_call = kms.node().rng().id<SidCall>(),
+                               .uid = who.terminal.uid,
+                               .num_call = kms.a().terminal.number,
+                               .num_called = kms.c().terminal.number,
+                               .sign_sm2 = {},
+                               .sign_pqc = {},
+                               .cert_sm2 = who.terminal.classical,
+                               .cert_pqc = who.terminal.ml_dsa,
+                               .token = {}};
+  wire::v1::sign(out, who.signer, kms.node().rng());
+  return out;
+}
+
 class ApplicationV1Test : public testing::TestWithParam<test::StoreKind> {
  protected:
-  wire::v1::KeyApplication made(const Person& who, const SidWk& sid) {
-    wire::v1::KeyApplication out{.sid_wk = sid,
-                                 .sid_call = kms_.node().rng().id<SidCall>(),
-                                 .uid = who.terminal.uid,
-                                 .num_call = kms_.a().terminal.number,
-                                 .num_called = kms_.c().terminal.number,
-                                 .sign_sm2 = {},
-                                 .sign_pqc = {},
-                                 .cert_sm2 = who.terminal.classical,
-                                 .cert_pqc = who.terminal.ml_dsa,
-                                 .token = {}};
-    wire::v1::sign(out, who.signer, kms_.node().rng());
-    return out;
-  }
+  wire::v1::KeyApplication made(const Person& who, const SidWk& sid) { return made_v1(kms_, who, sid); }
   Result<net::Response> send(const Person& who, const wire::v1::KeyApplication& message) {
     kms_.applying_ = &who;
     return kms_.application().apply_v1(kms_.request_of(who, must(wire::v1::encode(message))));
@@ -57,6 +59,17 @@ TEST_P(ApplicationV1Test, ASubscriberAppliesNoMoreOftenThanInV2AndNobodyElseUses
   EXPECT_EQ(refusal(kms_.apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))), ErrorCode::exhausted) << "one rate for both profiles";
   kms_.forget_rates();
   must(send(kms_.a(), made(kms_.a(), kms_.session())));
+}
+
+TEST(StrictApplicationV1Test, WherePolicyDemandsEphemeralKeysV1WhichHasNoneIsRefused) {
+  KmsSettings settings = with_v1();
+  settings.policy.ephemeral_required = {Traffic::voice};
+  Applicants kms(std::move(settings));
+  kms.applying_ = &kms.a();
+  const auto refused = kms.application().apply_v1(kms.request_of(kms.a(), must(wire::v1::encode(made_v1(kms, kms.a(), kms.session())))));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the terminal brings no ephemeral keys, which policy demands of this traffic (voice)");
+  EXPECT_TRUE(kms.on_record(refused.error().message));
 }
 
 }  // namespace

@@ -75,6 +75,7 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   TRY(authenticate(http, request, asked, applicant));
   const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
+  ASSIGN_OR_RETURN(applicant.form, form_for(asked, settings_.policy));
   if (!applicant.owed) coming.reset();  // others are needed, who may take their time
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *applicant.known, std::move(applicant.looked)));
@@ -426,7 +427,7 @@ Result<Application::Message> Application::deliver(const net::Request& http, cons
                            .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
                            .enc_kid = applicant.known->terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
                            .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
-  if ((asked.flags & wire::flag_eph) != 0) {
+  if (applicant.form == Encapsulation::series) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
     ss = wire::mix_ephemeral(suite, ss, wire::transcript(fresh, asked.ephemeral));
     message.eph_ct_classical = fresh.ct_classical;

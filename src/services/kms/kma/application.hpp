@@ -59,6 +59,7 @@ class Application {
     /// That the application was made is not in the database yet. It comes with what is decided: with the delivery in one transaction, or after the refusal. A
     /// process that dies before has done nothing for it. Only where nothing on the way is done or waited for elsewhere (is_straight).
     bool owed = false;
+    Encapsulation form = Encapsulation::parallel;  // in which its answer comes
     Looked looked;
   };
   Result<void> authenticate(const net::Request& http, const Request& request, const Asked& asked, Applicant& out);

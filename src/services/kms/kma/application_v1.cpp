@@ -47,6 +47,7 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   TRY(store_.transact([&](store::Transaction& transaction) {
     return count_application(transaction, terminal.uid, settings_.policy.applications, node_.clock().now_ms());
   }));
+  TRY(form_for(asked, settings_.policy));
   ASSIGN_OR_RETURN(Looked looked, store_.read([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *known, std::move(looked)));
   node::StepTrace::Timer step11(trace_, 11);

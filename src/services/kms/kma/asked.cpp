@@ -2,6 +2,11 @@
 
 namespace qanat::kms {
 
+Result<Encapsulation> form_for(const Asked& asked, const PolicySettings& policy) {
+  if (const auto form = encapsulation_for(asked.ephemeral, policy.ephemeral_keys_of(asked.traffic))) return *form;
+  return fail(ErrorCode::denied, std::string(text(Because::no_ephemeral_keys)) + " (" + std::string(name(asked.traffic)) + ")");
+}
+
 Result<Traffic> traffic_of(const Terminal& terminal) {
   ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(terminal.ml_dsa));
   return traffic_of(terminal.uid, certificate);

@@ -18,6 +18,7 @@ std::string level_text(wire::Assurance assurance) { return std::to_string(static
 
 /// Why there will be no key.
 std::unexpected<Error> refused_choice(const Situation& at, const std::string& peer_domain, const Choice& choice) {
+  if (choice.because == Because::no_ephemeral_keys) return fail(ErrorCode::denied, std::string(text(choice.because)));
   const std::string granted = "the caller's grant with the domain " + peer_domain + " is up to level " + level_text(at.granted);
   const bool no_grant = at.granted < wire::Assurance::one_qkd_path;
   if (choice.because == Because::no_fallback)
@@ -155,7 +156,8 @@ Result<Agreement::Made> Agreement::choose_and_take(const Asked& asked, const Ter
                           .shares = terms->quantum_shares,
                           .pqc_fallback = terms->pqc_fallback,
                           .quantum_undemanded = !policy.quantum_on_demand.contains(asked.traffic),
-                          .quantum_reserve = terms->quantum_reserve},
+                          .quantum_reserve = terms->quantum_reserve,
+                          .ephemeral_keys = policy.ephemeral_keys_of(asked.traffic)},
                .live = {}};
   at.live.qkm = node_.peer_of(Kind::qkm, node_.identity().domain).has_value();
   at.live.peer_has_quantum = !policy.no_quantum_with.contains(peer_domain);
