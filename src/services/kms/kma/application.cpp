@@ -7,6 +7,7 @@
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/in_force.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 
 namespace qanat::kms {
 
@@ -21,21 +22,6 @@ Traffic traffic_from(const net::Request& http) {
   const auto traffic = traffic_of(http.peer.identity->kind);
   CHECK(traffic.has_value());
   return *traffic;
-}
-
-Asked asked_of(const net::Request& http, const wire::Framed<wire::KeyRequest>& request) {
-  const wire::KeyRequest& message = request.message;
-  return {.sid_wk = message.sid_wk,
-          .sid_call = message.sid_call,
-          .role = message.role,
-          .num_call = message.num_call,
-          .num_called = message.num_called,
-          .min_assurance = message.min_assurance,
-          .token_ref = message.token_ref,
-          .fps = message.fps,
-          .hash = request.hash,
-          .traffic = traffic_from(http),
-          .ephemeral = (message.flags & wire::flag_eph) != 0};
 }
 
 }  // namespace
@@ -70,7 +56,7 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   // One signer from beginning to end: the one that the terminal will check the delivery by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
-  const Asked asked = asked_of(http, request);
+  const Asked asked = asked_of(request, traffic_from(http));
   std::optional<JointDelivery::Coming> coming(std::in_place, joint_);
   TRY(authenticate(http, request, asked, applicant));
   const Terminal& terminal = applicant.known->terminal;
@@ -302,6 +288,7 @@ Result<void> Application::check_envelope(const Request& request, const KnownTerm
   if (own != terminal.number) return denied(own.text() + " is not the number of " + terminal.uid.text());
   if ((message.flags & ~(wire::flag_eph | wire::flag_inj | wire::flag_sym)) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
   const UnixMs now = node_.clock().now_ms();
+  TRY(check_encryption_key(known, now));
   const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
   const auto window = static_cast<UnixMs>(settings_.clock_window.count());
   if (off > window) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
@@ -340,6 +327,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
     if (looked.called) {
       TRY(level_towards(node_.identity().domain));
       ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> callee, callee_of(asked, *looked.called));
+      TRY(check_encryption_key(*callee, node_.clock().now_ms()));
       return draw_local(asked, known, *callee, http.request_id);
     }
     ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));

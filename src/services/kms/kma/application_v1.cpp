@@ -3,6 +3,7 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -84,6 +85,7 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
   const bool calls = message.num_call == terminal.number;
   if (!calls && message.num_called != terminal.number) return denied("neither number is that of " + terminal.uid.text());
 
+  TRY(check_encryption_key(known, node_.clock().now_ms()));
   TRY(wire::v1::verify(message, {.point = known.classical.public_key(), .ml_dsa = known.ml_dsa.public_key()}));
   TRY(check_certificates(http, message.sid_wk, known));
   ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(terminal.uid, known.ml_dsa));

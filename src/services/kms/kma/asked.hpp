@@ -24,6 +24,9 @@ struct Asked {
   bool says_directory = true;  // its answer can say that CMSP's directory stood in for the grant; profile v1's cannot
 };
 
+/// What an application in profile v2 asks for. `traffic`: as the certificate of its connection says.
+Asked asked_of(const wire::Framed<wire::KeyRequest>& request, Traffic traffic);
+
 /// In which its delivery comes. `denied` where policy demands ephemeral keys of its traffic and it brings none: to be asked before a session is opened or anything
 /// is used up for it.
 Result<Encapsulation> form_for(const Asked& asked, const PolicySettings& policy);
