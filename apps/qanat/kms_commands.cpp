@@ -141,7 +141,9 @@ void add_kms_commands(CLI::App& kms, const OnCommand& on) {
     CLI::Option_group* const which = command->add_option_group("which keys");
     which->add_option("--session", order->session, "SID_WK of one session, 32 hexadecimal digits");
     which->add_option("--subscriber", order->subscriber, "uid: every key that is owed to it");
-    if (std::string_view(op) != "destroy") which->add_option("--encryption-key-of", order->encryption_key_of, "uid: the key that its working keys are encrypted to");
+    if (std::string_view(op) != "destroy") {
+      which->add_option("--encryption-key-of", order->encryption_key_of, "uid: the key that its working keys are encrypted to");
+    }
     which->require_option(1);
     command->add_option("--reason", order->reason, "goes into the audit record")->required();
     on(command, [name = std::string(op), order] { return order_keys(name, *order); });

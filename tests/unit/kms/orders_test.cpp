@@ -123,7 +123,9 @@ TEST_P(OrdersTest, AnEncryptionKeyExpiresWithItsCertificatesAndIsThenNeitherUsed
   EXPECT_EQ(at(end).state, KeyState::active);
   EXPECT_EQ(at(end + 1).state, KeyState::expired);
   EXPECT_EQ(at(end).until_ms, end);
-  const auto late = kms_.in_transaction([&](store::Transaction& transaction) { return change_encryption_key(transaction, uid, store::KeyEvent::suspend, end + 1); });
+  const auto late = kms_.in_transaction([&](store::Transaction& transaction) {
+    return change_encryption_key(transaction, uid, store::KeyEvent::suspend, end + 1);
+  });
   EXPECT_EQ(refusal(late), ErrorCode::conflict);
   EXPECT_TRUE(late.error().message.ends_with("of A: is expired, there is no 'suspend' of such a key")) << late.error().message;
 }

@@ -27,8 +27,8 @@ struct Asked {
 /// What an application in profile v2 asks for. `traffic`: as the certificate of its connection says.
 Asked asked_of(const wire::Framed<wire::KeyRequest>& request, Traffic traffic);
 
-/// In which its delivery comes. `denied` where policy demands ephemeral keys of its traffic and it brings none: to be asked before a session is opened or anything
-/// is used up for it.
+/// In which its delivery comes. `denied` where policy demands ephemeral keys of its traffic and it brings none: to be asked before a session is opened or
+/// anything is used up for it.
 Result<Encapsulation> form_for(const Asked& asked, const PolicySettings& policy);
 
 /// Of a terminal of this domain, from its certificate; `internal` if that is no terminal's.

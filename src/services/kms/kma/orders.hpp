@@ -1,4 +1,5 @@
-// What an operator orders of working keys: suspend, recover, destroy; of a terminal's encryption key: suspend, recover; and the charges that billing fetches.
+// What an operator orders of working keys: suspend, recover, destroy; of a terminal's encryption key: suspend, recover; and the charges that billing
+// fetches.
 #pragma once
 
 #include "node/node.hpp"
@@ -14,8 +15,8 @@ class Orders {
 
   /// x5_keys: {"op": "suspend" | "recover" | "destroy", "sid_wk" or "uid", "reason"} → the legs with their new states, and those that the order could not
   /// reach, with why (a thousand; of how many more the order was: "further"). not_found if there is no leg that lives. Each leg is on record.
-  /// {"op": "suspend" | "recover", "encryption_key_of": uid, "reason"} or {"op": "show", "encryption_key_of": uid} → {"encryption_key": {"uid", "number", "enc_kid",
-  /// "state", "library", "until_ms"}}. `conflict` where its state knows no such event.
+  /// {"op": "suspend" | "recover", "encryption_key_of": uid, "reason"} or {"op": "show", "encryption_key_of": uid} → {"encryption_key": {"uid", "number",
+  /// "enc_kid", "state", "library", "until_ms"}}. `conflict` where its state knows no such event.
   Result<net::Response> keys(const net::Request& request);
   /// x5_charges: {"from_ms", "until_ms", "after": a page's "next"} → one page, in the order of delivery.
   Result<net::Response> charges(const net::Request& request);

@@ -13,7 +13,9 @@ using store::KeyState;
 
 constexpr auto of_terminals = store::KeyKind::terminal_encryption;
 
-KeyState state_at(KeyState stored, UnixMs until, UnixMs now) { return now <= until ? stored : store::after(of_terminals, stored, KeyEvent::expire).value_or(stored); }
+KeyState state_at(KeyState stored, UnixMs until, UnixMs now) {
+  return now <= until ? stored : store::after(of_terminals, stored, KeyEvent::expire).value_or(stored);
+}
 
 /// The sooner of its two certificates' ends.
 std::optional<UnixMs> end_of_certificates(const Terminal& terminal) {

@@ -1,6 +1,7 @@
-// The life of a terminal's encryption key at its KMS, by the one table (store/lifecycle.hpp): made and handed over with the enrolment, active once the terminal has
-// confirmed, held back and let go by order. It expires with its certificates: the time of those says it, no row that a clock which ran ahead could have changed for
-// good, and a renewal prolongs it. It ends with its row: revoked, or another's place taken by a new enrolment (history says which, encryption_pairs.hpp).
+// The life of a terminal's encryption key at its KMS, by the one table (store/lifecycle.hpp): made and handed over with the enrolment, active once the terminal
+// has confirmed, held back and let go by order. It expires with its certificates: the time of those says it, no row that a clock which ran ahead could have
+// changed for good, and a renewal prolongs it. It ends with its row: revoked, or another's place taken by a new enrolment (history says which,
+// encryption_pairs.hpp).
 #pragma once
 
 #include "services/kms/kp/known_terminals.hpp"
@@ -14,8 +15,8 @@ struct EncryptionKey {
   Uid uid;
   Number number;
   Bytes enc_kid;
-  store::KeyState state{};          // at the moment that was asked for
-  std::optional<UnixMs> until_ms;   // when its certificates end; nothing: it is from before there were any
+  store::KeyState state{};         // at the moment that was asked for
+  std::optional<UnixMs> until_ms;  // when its certificates end; nothing: it is from before there were any
 };
 wire::Json to_json(const EncryptionKey& key);
 

@@ -33,7 +33,7 @@ inline constexpr std::string_view kp_narrow_first = R"sql(
       ALTER TABLE terminal_narrow_first RENAME TO terminal)sql";
 
 inline constexpr std::string_view kp_encryption_state = R"sql(
-      -- KP: the state of a terminal's encryption key (kp/encryption_state.hpp). NULL: the row is from before there were any; active, if the terminal has confirmed.
+      -- KP: the state of a terminal's encryption key (kp/encryption_state.hpp). NULL: from before there were any; active, if the terminal has confirmed.
       ALTER TABLE terminal ADD COLUMN enc_state TEXT;
       CREATE INDEX terminal_suspended ON terminal (uid) WHERE enc_state = 'suspended')sql";
 

@@ -47,7 +47,8 @@ struct Enrolment {
   Bytes sealed_encryption;     // under the pool key of the in-use library; empty if the terminal made its keys
 };
 
-/// In place of what this subscriber had before, its token and grants included; the encryption key is new, whatever had been ordered of the former one; whoever had the number before is forgotten.
+/// In place of what this subscriber had before, its token and grants included; the encryption key is new, whatever had been ordered of the former one. Whoever
+/// had the number before is forgotten.
 Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& enrolment);
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Uid& uid);
@@ -55,13 +56,14 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
 /// Without reading a certificate.
 Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Number& number);
-/// `conflict` if the terminal has other keys or certificates by now, or none; `denied` if its encryption key is not active any more. `digest`: its content_digest().
+/// `conflict` if the terminal has other keys or certificates by now, or none; `denied` if its encryption key is not active any more. `digest`: its
+/// content_digest().
 Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal, ByteView digest);
 /// The terminal has its keys: the private ones and the answer are erased here, and its encryption key is active. `conflict` if it is past that already.
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
 
-/// Other certificates over the same encryption keys, whose state they do not change, in place of those of `former`; its access token, which is bound to those, is forgotten. `conflict` if the
-/// terminal has others by now.
+/// Other certificates over the same encryption keys, whose state they do not change, in place of those of `former`; its access token, which is bound to those, is
+/// forgotten. `conflict` if the terminal has others by now.
 Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next);
 
 /// For terminals from before their certificates were kept by fingerprint and serial.
