@@ -444,7 +444,9 @@ inline constexpr std::array migrations{
       CREATE INDEX charge_made ON charge (made_ms))sql"},
     store::Migration{22, archive_check_schema},
     store::Migration{23, kma_confirmed_agreements},
-    store::Migration{24, kp_encryption_state},
+    store::Migration{24, owed_outcome},
+    store::Migration{25, charging_altered_schema},
+    store::Migration{26, kp_encryption_state},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
@@ -493,6 +495,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"owed_record", {"id", "place"}},
     store::GuardedTable{"history_segment", {"number", ""}},
     store::GuardedTable{"charging_check", {"id", ""}},
+    store::GuardedTable{"charging_altered", {"sid_wk", "leg"}},
 };
 
 }  // namespace qanat::kms
