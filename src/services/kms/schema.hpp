@@ -355,24 +355,7 @@ inline constexpr std::array migrations{
       CREATE INDEX directory_page_first ON directory_page (epoch, first_number);
       ALTER TABLE working_key ADD COLUMN directory_epoch INTEGER;
       ALTER TABLE charging_record ADD COLUMN directory_epoch INTEGER)sql"},
-    store::Migration{16, R"sql(
-      -- KMA: group calls (kma/group_rows.hpp). Who is in one gets its next key.
-      CREATE TABLE call_group (
-        group_id BLOB PRIMARY KEY,
-        owner_uid TEXT NOT NULL,
-        owner TEXT NOT NULL,
-        owner_kms TEXT NOT NULL,
-        begun INTEGER NOT NULL,
-        epoch INTEGER NOT NULL,
-        nonce BLOB NOT NULL,
-        roster TEXT NOT NULL,
-        h_req BLOB,
-        answer BLOB,
-        changed_ms INTEGER NOT NULL,
-        row_mac BLOB
-      ) STRICT;
-      CREATE INDEX call_group_owner ON call_group (owner_uid);
-      CREATE INDEX call_group_changed ON call_group (changed_ms))sql"},
+    store::Migration{16, kma_call_groups},
     store::Migration{17, R"sql(
       ALTER TABLE csa_key ADD COLUMN row_mac BLOB;
       ALTER TABLE csa_version ADD COLUMN row_mac BLOB;

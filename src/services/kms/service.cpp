@@ -25,7 +25,6 @@
 #include "services/kms/kma/policy_feed.hpp"
 #include "services/kms/kma/pool_state.hpp"
 #include "services/kms/kp/database.hpp"
-#include "services/kms/kp/encryption_state.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/recovery.hpp"
 #include "services/kms/kp/refill.hpp"
@@ -258,7 +257,6 @@ void KmsService::Parts::describe(wire::Json& body) {
   if (const auto standby = pairs.standby()) {
     body.set("standby_pairs", wire::Json::object({{"there", static_cast<std::int64_t>(*standby)}, {"low", settings.standby_low}, {"high", settings.standby_high}}));
   }
-  if (const auto suspended = store->look(suspended_encryption_keys)) body.set("suspended_encryption_keys", *suspended);
   if (const auto levels = quantum.levels(); levels && quantum.is_on()) {
     wire::Json pools = wire::Json::object();
     for (const QuantumPool::Level& level : *levels) pools.set(level.domain, level.lots);

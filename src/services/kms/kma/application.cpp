@@ -7,7 +7,6 @@
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/in_force.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
-#include "services/kms/kp/encryption_state.hpp"
 
 namespace qanat::kms {
 

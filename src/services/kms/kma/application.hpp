@@ -10,6 +10,7 @@
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/joint_delivery.hpp"
 #include "services/kms/kma/ledger.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 #include "services/kms/kp/known_terminals.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/settings.hpp"
@@ -35,7 +36,10 @@ class Application {
   /// From time to time: what acknowledgements owed to the record, and is on it, is forgotten.
   Result<void> forget_paid() { return paid_.forget(store_); }
   /// For the health answer.
-  void describe_health(wire::Json& body) { joint_.describe(body); }
+  void describe_health(wire::Json& body) {
+    joint_.describe(body);
+    if (const auto suspended = store_.look(suspended_encryption_keys)) body.set("suspended_encryption_keys", *suspended);
+  }
 
  private:
   using Request = wire::Framed<wire::KeyRequest>;

@@ -3,7 +3,6 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
-#include "services/kms/kp/encryption_state.hpp"
 
 namespace qanat::kms {
 namespace {
