@@ -16,24 +16,22 @@ KmsSettings with_v1() {
   return out;
 }
 
-wire::v1::KeyApplication made_v1(Applicants& kms, const Person& who, const SidWk& sid) {
-  wire::v1::KeyApplication out{.sid_wk = sid,
-                               .sid_call = kms.node().rng().id<SidCall>(),
-                               .uid = who.terminal.uid,
-                               .num_call = kms.a().terminal.number,
-                               .num_called = kms.c().terminal.number,
-                               .sign_sm2 = {},
-                               .sign_pqc = {},
-                               .cert_sm2 = who.terminal.classical,
-                               .cert_pqc = who.terminal.ml_dsa,
-                               .token = {}};
-  wire::v1::sign(out, who.signer, kms.node().rng());
-  return out;
-}
-
 class ApplicationV1Test : public testing::TestWithParam<test::StoreKind> {
  protected:
-  wire::v1::KeyApplication made(const Person& who, const SidWk& sid) { return made_v1(kms_, who, sid); }
+  wire::v1::KeyApplication made(const Person& who, const SidWk& sid) {
+    wire::v1::KeyApplication out{.sid_wk = sid,
+                                 .sid_call = kms_.node().rng().id<SidCall>(),
+                                 .uid = who.terminal.uid,
+                                 .num_call = kms_.a().terminal.number,
+                                 .num_called = kms_.c().terminal.number,
+                                 .sign_sm2 = {},
+                                 .sign_pqc = {},
+                                 .cert_sm2 = who.terminal.classical,
+                                 .cert_pqc = who.terminal.ml_dsa,
+                                 .token = {}};
+    wire::v1::sign(out, who.signer, kms_.node().rng());
+    return out;
+  }
   Result<net::Response> send(const Person& who, const wire::v1::KeyApplication& message) {
     kms_.applying_ = &who;
     return kms_.application().apply_v1(kms_.request_of(who, must(wire::v1::encode(message))));
@@ -43,6 +41,26 @@ class ApplicationV1Test : public testing::TestWithParam<test::StoreKind> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, ApplicationV1Test, test::both_databases, test::name_of);
+
+TEST_P(ApplicationV1Test, WherePolicyDemandsEphemeralKeysThisProfileWhichHasNoneIsRefused) {
+  KmsSettings settings = with_v1();
+  settings.policy.ephemeral_required = {Traffic::voice};
+  Applicants strict(std::move(settings), GetParam());
+  strict.applying_ = &strict.a();
+  const wire::v1::KeyApplication application = made(strict.a(), strict.session());
+  const auto refused = strict.application().apply_v1(strict.request_of(strict.a(), must(wire::v1::encode(application))));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the terminal brings no ephemeral keys, which policy demands of this traffic (voice)");
+  EXPECT_TRUE(strict.on_record(refused.error().message));
+}
+
+TEST_P(ApplicationV1Test, ATerminalWhoseEncryptionKeyIsSuspendedGetsNothingInThisProfileEither) {
+  const wire::Json order = wire::Json::object({{"op", "suspend"}, {"encryption_key_of", "A"}, {"reason", "lost terminal"}});
+  must(kms_.orders().keys(test::json_request(identity("qanat://core/operator/operator"), order)));
+  const auto refused = send(kms_.a(), made(kms_.a(), kms_.session()));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the encryption key of A is suspended by order");
+}
 
 TEST_P(ApplicationV1Test, ASubscriberAppliesNoMoreOftenThanInV2AndNobodyElseUsesUpItsRate) {
   const auto good = made(kms_.a(), kms_.session());
@@ -59,17 +77,6 @@ TEST_P(ApplicationV1Test, ASubscriberAppliesNoMoreOftenThanInV2AndNobodyElseUses
   EXPECT_EQ(refusal(kms_.apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))), ErrorCode::exhausted) << "one rate for both profiles";
   kms_.forget_rates();
   must(send(kms_.a(), made(kms_.a(), kms_.session())));
-}
-
-TEST(StrictApplicationV1Test, WherePolicyDemandsEphemeralKeysV1WhichHasNoneIsRefused) {
-  KmsSettings settings = with_v1();
-  settings.policy.ephemeral_required = {Traffic::voice};
-  Applicants kms(std::move(settings));
-  kms.applying_ = &kms.a();
-  const auto refused = kms.application().apply_v1(kms.request_of(kms.a(), must(wire::v1::encode(made_v1(kms, kms.a(), kms.session())))));
-  EXPECT_EQ(refusal(refused), ErrorCode::denied);
-  EXPECT_EQ(refused.error().message, "the terminal brings no ephemeral keys, which policy demands of this traffic (voice)");
-  EXPECT_TRUE(kms.on_record(refused.error().message));
 }
 
 }  // namespace
