@@ -23,7 +23,11 @@ struct KmsAsk {
 struct KeysOrder : KmsAsk {
   std::string session;
   std::string subscriber;
+  std::string encryption_key_of;
   std::string reason;
+};
+struct KeyAsked : KmsAsk {
+  std::string subscriber;
 };
 struct ChargesPeriod : KmsAsk {
   std::int64_t from_ms = 0;
@@ -32,12 +36,32 @@ struct ChargesPeriod : KmsAsk {
 
 std::string shown_text(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
 
+Result<void> print_encryption_key(const KmsAsk& ask, const Json& answer) {
+  if (ask.output == Output::json) {
+    fmt::print("{}\n", answer.dump());
+    return {};
+  }
+  ASSIGN_OR_RETURN(const Json key, answer.object("encryption_key"));
+  fmt::print("  {}  {:<16} {:<16} {}{}\n", shown_text(key, "enc_kid"), shown_text(key, "uid"), shown_text(key, "number"), shown_text(key, "state"),
+             key.has("until_ms") ? "  until " + std::to_string(key.integer("until_ms").value_or(0)) : "");
+  return {};
+}
+
+int show_encryption_key(const KeyAsked& asked) {
+  return with_operator(asked.at, "operator", [&](Operator& as) -> Result<void> {
+    ASSIGN_OR_RETURN(const Json answer, as.ask(Endpoint::x5_keys, asked.kms, Json::object({{"op", "show"}, {"encryption_key_of", asked.subscriber}})));
+    return print_encryption_key(asked, answer);
+  });
+}
+
 int order_keys(const std::string& op, const KeysOrder& order) {
   return with_operator(order.at, "operator", [&](Operator& as) -> Result<void> {
     Json body = Json::object({{"op", op}, {"reason", order.reason}});
     if (!order.session.empty()) body.set("sid_wk", order.session);
     if (!order.subscriber.empty()) body.set("uid", order.subscriber);
+    if (!order.encryption_key_of.empty()) body.set("encryption_key_of", order.encryption_key_of);
     ASSIGN_OR_RETURN(const Json answer, as.ask(Endpoint::x5_keys, order.kms, body));
+    if (answer.has("encryption_key")) return print_encryption_key(order, answer);
     if (order.output == Output::json) {
       fmt::print("{}\n", answer.dump());
       return {};
@@ -117,10 +141,20 @@ void add_kms_commands(CLI::App& kms, const OnCommand& on) {
     CLI::Option_group* const which = command->add_option_group("which keys");
     which->add_option("--session", order->session, "SID_WK of one session, 32 hexadecimal digits");
     which->add_option("--subscriber", order->subscriber, "uid: every key that is owed to it");
+    if (std::string_view(op) != "destroy") {
+      which->add_option("--encryption-key-of", order->encryption_key_of, "uid: the key that its working keys are encrypted to");
+    }
     which->require_option(1);
     command->add_option("--reason", order->reason, "goes into the audit record")->required();
     on(command, [name = std::string(op), order] { return order_keys(name, *order); });
   }
+  CLI::App* shown = add_command(kms, "encryption-key", "a terminal's encryption key: its state, and when its certificates end",
+                                "qanat kms encryption-key --kms kms-a --subscriber A");
+  auto asked = std::make_shared<KeyAsked>();
+  add_ask(*shown, asked);
+  shown->add_option("--subscriber", asked->subscriber, "uid")->required();
+  on(shown, [asked] { return show_encryption_key(*asked); });
+
   CLI::App* command = add_command(kms, "charges", "what working keys were delivered: one record per key and terminal, a line each",
                                   "qanat kms charges --kms kms-a --from-ms 1735689600000 --until-ms 1738368000000 --json");
   auto period = std::make_shared<ChargesPeriod>();

@@ -1,7 +1,8 @@
 // The life of every kind of key as one table. A transition that is not in the table does not exist.
 //
-// Who moves by it: the ledger of working keys, the stocks of link-derived keys, the pool keys (master). The CSA (data) and KP's libraries (terminals'
-// encryption keys) have tables in words of their own, and beside each a proof that it goes no way that is not here (csa/lifecycle.hpp, kp/library.hpp).
+// Who moves by it: the ledger of working keys, the stocks of link-derived keys, the pool keys (master), terminals' encryption keys
+// (kp/encryption_state.hpp). The CSA (data) and KP's libraries have tables in words of their own, and beside each a proof that it goes no way that is not here
+// (csa/lifecycle.hpp, kp/library.hpp).
 //
 // Two ways of living: keys that are handed out once (working keys at the KMS, link-derived keys at the QKM) and keys that are used where they
 // are (data keys, terminals' encryption keys, master keys). A key begins as `generated`.

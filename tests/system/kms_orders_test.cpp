@@ -51,6 +51,22 @@ POINT_TEST(KmsOrdersOverTheWire, X_5, accepts, ChargesOfACallAndTheDestructionOf
   net().expect_audit("kms-a", "wk.ordered", "destroy on order: test (commitment ");
 }
 
+POINT_TEST(KmsOrdersOverTheWire, X_5, accepts, TheSuspensionOfATerminalsEncryptionKeyAndItsRecovery) {
+  const auto order = [](const char* op) {
+    return net().op().ask(Endpoint::x5_keys, "kms-a", Json::object({{"op", op}, {"encryption_key_of", "A"}, {"reason", "test"}}));
+  };
+  const auto suspended = order("suspend");
+  ASSERT_TRUE(suspended) << suspended.error().message;
+  const auto refused = net().apply("A", "C", std::chrono::seconds(2));
+  ASSERT_FALSE(refused.caller);
+  EXPECT_TRUE(refused.caller.error().message.contains("the encryption key of A is suspended by order")) << refused.reasons();
+  const auto recovered = order("recover");
+  ASSERT_TRUE(recovered) << recovered.error().message;
+  const auto pair = net().apply("A", "C");
+  EXPECT_TRUE(pair.agree()) << pair.reasons();
+  net().expect_audit("kms-a", "kp.encryption_key", "suspended: suspend on order: test by ");
+}
+
 POINT_TEST(KmsOrdersOverTheWire, X_5, refuses, OrdersOfOthersThanOperators) {
   const Json order = Json::object({{"op", "destroy"}, {"uid", "A"}, {"reason", "mine"}});
   for (const char* caller : {"A", "iam", "cmsp", "kms-b"}) {
@@ -72,6 +88,12 @@ TEST_F(KmsOrdersOverTheWire, ByTheCommandLine) {
   const Outcome order = run_program("kms suspend --subscriber nobody --reason test" + at, folder);
   EXPECT_EQ(order.code, 1) << order.out;
   EXPECT_TRUE(order.error.contains("no working key of nobody lives at kms-a")) << order.error;
+  for (const auto& [command, state] : {std::pair{"kms suspend --encryption-key-of C --reason test", "suspended"}, std::pair{"kms encryption-key --subscriber C", "suspended"},
+                                       std::pair{"kms recover --encryption-key-of C --reason test", "active"}}) {
+    const Outcome outcome = run_program(command + at, folder);
+    EXPECT_EQ(outcome.code, 0) << command << outcome.error;
+    EXPECT_TRUE(outcome.out.contains(state)) << outcome.out;
+  }
 }
 
 /// Commands of an operator who has a configuration file of their own: with the elements' places, and no network of this machine beside it.

@@ -575,6 +575,9 @@ TEST_F(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
   run("UPDATE terminal SET confirmed = 0");
   EXPECT_EQ(refusal(notified(session())), ErrorCode::not_found) << "the terminal may not have its keys yet";
   run("UPDATE terminal SET confirmed = 1");
+  run("UPDATE terminal SET enc_state = 'suspended'");
+  EXPECT_EQ(refusal(notified(session())), ErrorCode::denied) << "it could not be given its key";
+  run("UPDATE terminal SET enc_state = 'active'");
   const wire::SessionNotify good = announced();
   EXPECT_TRUE(test::audited(network_.state_of(kms_id), "\"ma-2.notify\""));
   EXPECT_EQ(refusal(notified(good)), ErrorCode::conflict) << "a session is announced once";

@@ -881,5 +881,41 @@ TEST_P(StrictApplicationTest, PolicyMayDemandMoreOfATrafficThanItsTerminalsDo) {
   EXPECT_EQ(refused.error().message, "the key would rest on assurance 1, the terminal demands 2");
 }
 
+TEST_P(StrictApplicationTest, ATerminalWithoutEphemeralKeysHasItsKeyInParallelOnlyWherePolicyDemandsNoMoreOfItsTraffic) {
+  const auto plain = [](wire::KeyRequest& message) {
+    message.flags = 0;
+    message.ephemeral = {};
+  };
+  const auto answer = must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, plain)));
+  EXPECT_TRUE(must(wire::parse<wire::KeyDeliver>(answer.body)).message.eph_ct_ml_kem.empty());
+  EXPECT_TRUE(kms_.on_record("both numbers are served here; delivered in parallel"));
+
+  KmsSettings settings;
+  settings.policy.ephemeral_required = {Traffic::voice};
+  Applicants strict(std::move(settings), GetParam());
+  int asked = 0;
+  strict.while_asked_ = [&](points::Endpoint) { ++asked; };
+  const SidWk sid = strict.session();
+  const std::string why = "the terminal brings no ephemeral keys, which policy demands of this traffic (voice)";
+  const auto refused = [&](Person& who, Role role) {
+    strict.applying_ = &who;
+    const auto made = strict.apply(who, strict.make(who, sid, role, plain));
+    EXPECT_EQ(refusal(made), ErrorCode::denied);
+    EXPECT_EQ(made.error().message, why);
+  };
+  refused(strict.a(), Role::caller);
+  EXPECT_TRUE(strict.on_record(why));
+  EXPECT_EQ(asked, 0) << "nothing is asked for, and the session is as unused as before";
+  const auto caller = strict.make(strict.a(), sid, Role::caller);
+  strict.applying_ = &strict.a();
+  const Bytes to_a = must(strict.apply(strict.a(), caller)).body;
+  EXPECT_TRUE(strict.on_record("both numbers are served here; delivered in series"));
+  refused(strict.c(), Role::callee);
+  EXPECT_EQ(strict.leg(sid, Role::callee).state, KeyState::reserved);
+  const auto callee = strict.make(strict.c(), sid, Role::callee);
+  strict.applying_ = &strict.c();
+  EXPECT_TRUE(equal_secret(strict.opened(strict.c(), callee, must(strict.apply(strict.c(), callee)).body).wk, strict.opened(strict.a(), caller, to_a).wk));
+}
+
 }  // namespace
 }  // namespace qanat::kms

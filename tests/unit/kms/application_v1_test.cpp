@@ -50,6 +50,26 @@ class ApplicationV1Test : public testing::TestWithParam<test::StoreKind> {
 
 INSTANTIATE_TEST_SUITE_P(Stores, ApplicationV1Test, test::both_databases, test::name_of);
 
+TEST_P(ApplicationV1Test, WherePolicyDemandsEphemeralKeysThisProfileWhichHasNoneIsRefused) {
+  KmsSettings settings = with_v1();
+  settings.policy.ephemeral_required = {Traffic::voice};
+  Applicants strict(std::move(settings), GetParam());
+  strict.applying_ = &strict.a();
+  const wire::v1::KeyApplication application = made(strict.a(), strict.session());
+  const auto refused = strict.application().apply_v1(strict.request_of(strict.a(), must(wire::v1::encode(application))));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the terminal brings no ephemeral keys, which policy demands of this traffic (voice)");
+  EXPECT_TRUE(strict.on_record(refused.error().message));
+}
+
+TEST_P(ApplicationV1Test, ATerminalWhoseEncryptionKeyIsSuspendedGetsNothingInThisProfileEither) {
+  const wire::Json order = wire::Json::object({{"op", "suspend"}, {"encryption_key_of", "A"}, {"reason", "lost terminal"}});
+  must(kms_.orders().keys(test::json_request(identity("qanat://core/operator/operator"), order)));
+  const auto refused = send(kms_.a(), made(kms_.a(), kms_.session()));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the encryption key of A is suspended by order");
+}
+
 TEST_P(ApplicationV1Test, ASubscriberAppliesNoMoreOftenThanInV2AndNobodyElseUsesUpItsRate) {
   const auto good = made(kms_.a(), kms_.session());
   must(send(kms_.a(), good));

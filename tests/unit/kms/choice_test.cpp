@@ -102,9 +102,27 @@ TEST(ChoiceTest, WhatIsLearntByTryingEndsInAChoiceThatNeedsNoKeyOrInARefusal) {
   });
 }
 
+TEST(ChoiceTest, WherePolicyDemandsEphemeralKeysATerminalWithoutThemGetsNoneAndForOthersNothingIsDifferent) {
+  for_each_situation([&](const Situation& at) {
+    Situation strict = at;
+    strict.policy.ephemeral_keys = EphemeralKeys::required;
+    ASSERT_EQ(choose(strict), at.ephemeral ? choose(at) : (Choice{.source = Source::none, .because = Because::no_ephemeral_keys}));
+  });
+  for (const EphemeralKeys policy : {EphemeralKeys::as_the_terminal_can, EphemeralKeys::required}) {
+    EXPECT_EQ(encapsulation_for(true, policy), Encapsulation::series);
+  }
+  EXPECT_EQ(encapsulation_for(false, EphemeralKeys::as_the_terminal_can), Encapsulation::parallel);
+  EXPECT_FALSE(encapsulation_for(false, EphemeralKeys::required));
+}
+
 TEST(ChoiceTest, EveryReasonIsGivenSomewhereAndHasAText) {
   std::set<Because> given;
-  for_each_situation([&](const Situation& at) { given.insert(choose(at).because); });
+  for_each_situation([&](const Situation& at) {
+    given.insert(choose(at).because);
+    Situation strict = at;
+    strict.policy.ephemeral_keys = EphemeralKeys::required;
+    given.insert(choose(strict).because);
+  });
   std::set<std::string_view> texts;
   for (int i = 0; i <= static_cast<int>(Because::no_fallback); ++i) {
     EXPECT_TRUE(given.contains(static_cast<Because>(i))) << text(static_cast<Because>(i));
@@ -127,6 +145,8 @@ TEST(ChoiceTest, SaysInWordsWhatWasChosenAndWhy) {
   EXPECT_EQ(describe(choose(at)), "PQC alone: no quantum key now; delivered in parallel");
   at.policy.pqc_fallback = false;
   EXPECT_EQ(describe(choose(at)), "refused: no quantum key, and policy allows no fallback");
+  at.policy.ephemeral_keys = EphemeralKeys::required;
+  EXPECT_EQ(describe(choose(at)), "refused: the terminal brings no ephemeral keys, which policy demands of this traffic");
   EXPECT_EQ(describe(choose({.same_domain = true, .policy = {}, .live = {}})), "local RNG: both numbers are served here; delivered in series");
 }
 

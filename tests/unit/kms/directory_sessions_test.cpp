@@ -3,6 +3,7 @@
 #include "person.hpp"
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -344,6 +345,9 @@ TEST_F(DirectorySessionsTest, ACalleeThatHasNotConfirmedItsEnrolmentIsNotOpenedT
   confirm(0);
   expect_refusal(session(), ErrorCode::not_found, "has no enrolled terminal at kms-a");
   confirm(1);
+  must(store_->transact([](store::Transaction& transaction) { return change_encryption_key(transaction, Uid("alice"), store::KeyEvent::suspend, 0); }));
+  expect_refusal(session(), ErrorCode::denied, "the encryption key of alice is suspended by order");
+  must(store_->transact([](store::Transaction& transaction) { return change_encryption_key(transaction, Uid("alice"), store::KeyEvent::recover, 0); }));
   EXPECT_TRUE(opened(session()));
 }
 

@@ -88,6 +88,9 @@ TEST_F(KnownTerminalsTest, ALookAtTheRowTellsWhetherWhatIsKeptIsOfIt) {
   Terminal unconfirmed = alice;
   unconfirmed.confirmed = false;
   EXPECT_EQ(known_.kept(look_at(unconfirmed)), nullptr);
+  TerminalLook suspended = look_at(alice);
+  suspended.state = store::KeyState::suspended;
+  EXPECT_EQ(known_.kept(suspended), nullptr) << "its encryption key is in another state";
   EXPECT_EQ(known_.kept({.uid = alice.uid, .confirmed = true, .digest = {}}), nullptr) << "a row that says nothing is read";
   const Terminal bob = enrolled("bob", "+8613800000002");
   of(bob);

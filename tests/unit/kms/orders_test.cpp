@@ -4,6 +4,7 @@
 #include <map>
 
 #include "applicants.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 #include "services/kms/kp/owed_records.hpp"
 
 namespace qanat::kms {
@@ -19,6 +20,10 @@ const Identity operator_id = identity("qanat://core/operator/operator");
 class OrdersTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   Result<net::Response> order(const Json& body) { return kms_.orders().keys(test::json_request(operator_id, body)); }
+  static Json by_terminal(const char* op, const char* uid) { return Json::object({{"op", op}, {"encryption_key_of", uid}, {"reason", "lost terminal"}}); }
+  std::string state_of(const char* uid) {
+    return must(must(test::json_of(order(Json::object({{"op", "show"}, {"encryption_key_of", uid}}))).object("encryption_key")).text("state"));
+  }
   static Json by_session(const char* op, const SidWk& sid) { return Json::object({{"op", op}, {"sid_wk", sid.hex()}, {"reason", "lost terminal"}}); }
   Result<net::Response> apply(Person& who, const Applicants::Made& made) {
     kms_.applying_ = &who;
@@ -52,6 +57,97 @@ TEST_P(OrdersTest, SuspendedKeyIsNotGivenUntilItIsRecovered) {
   kms_.open();
   must(order(by_session("recover", sid)));
   EXPECT_TRUE(apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee)));
+}
+
+TEST_P(OrdersTest, NothingIsEncryptedToATerminalWhoseEncryptionKeyIsSuspendedUntilItIsRecovered) {
+  const SidWk sid = kms_.session();
+  const auto of_a = kms_.make(kms_.a(), sid, Role::caller);
+  const Bytes to_a = must(apply(kms_.a(), of_a)).body;
+  EXPECT_EQ(state_of("C"), "active");
+  const Json key = must(test::json_of(order(by_terminal("suspend", "C"))).object("encryption_key"));
+  EXPECT_EQ(must(key.text("state")), "suspended");
+  EXPECT_EQ(must(key.text("enc_kid")), to_hex(kms_.c().terminal.enc_kid));
+  EXPECT_EQ(must(key.text("library")), "history") << "its terminal has it";
+  EXPECT_TRUE(kms_.on_record("suspended: suspend on order: lost terminal by qanat://core/operator/operator"));
+  Json health = Json::object();
+  kms_.application().describe_health(health);
+  EXPECT_EQ(must(health.integer("suspended_encryption_keys")), 1);
+
+  const auto of_c = kms_.make(kms_.c(), sid, Role::callee);
+  const auto refused = [&](const Result<net::Response>& answer, const std::string& uid) {
+    EXPECT_EQ(refusal(answer), ErrorCode::denied);
+    EXPECT_EQ(answer.error().message, "the encryption key of " + uid + " is suspended by order");
+  };
+  refused(apply(kms_.c(), of_c), "C");
+  EXPECT_TRUE(kms_.on_record("the encryption key of C is suspended by order"));
+  refused(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)), "C");
+  EXPECT_EQ(refusal(order(by_terminal("suspend", "C"))), ErrorCode::conflict);
+  must(order(by_terminal("suspend", "A")));
+  refused(apply(kms_.a(), of_a), "A");
+  kms_.open();
+  refused(apply(kms_.c(), of_c), "C");
+
+  must(order(by_terminal("recover", "C")));
+  must(order(by_terminal("recover", "A")));
+  EXPECT_EQ(state_of("C"), "active");
+  EXPECT_TRUE(apply(kms_.c(), of_c));
+  EXPECT_EQ(must(apply(kms_.a(), of_a)).body, to_a) << "the same application gets the same answer";
+  EXPECT_EQ(refusal(order(by_terminal("recover", "C"))), ErrorCode::conflict);
+}
+
+TEST_P(OrdersTest, AKeyThatIsSuspendedWhileItsApplicationIsUnderWayGetsNothing) {
+  const SidWk sid = kms_.session();
+  bool ordered = false;
+  kms_.while_asked_ = [&](points::Endpoint) {
+    if (!ordered) must(order(by_terminal("suspend", "A")));
+    ordered = true;
+  };
+  const auto refused = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
+  ASSERT_TRUE(ordered);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the encryption key of A is suspended by order");
+  EXPECT_FALSE(kms_.has_leg(sid, Role::caller));
+}
+
+TEST_P(OrdersTest, AnEncryptionKeyExpiresWithItsCertificatesAndIsThenNeitherUsedNorSuspended) {
+  const Uid uid("A");
+  const auto row = must(kms_.in_transaction([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
+  ASSERT_TRUE(row);
+  const KnownTerminal known = must(KnownTerminal::from_row(kms_.node().suite(), *row));
+  const UnixMs end = std::min(kms_.a().bundle.classical_encryption.not_after(), kms_.a().bundle.ml_kem_encryption.not_after());
+  must(check_encryption_key(known, end));
+  const auto refused = check_encryption_key(known, end + 1);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the encryption key of A is expired");
+  const auto at = [&](UnixMs now) {
+    return must(kms_.in_transaction([&](store::Transaction& transaction) { return find_encryption_key(transaction, uid, now); }));
+  };
+  EXPECT_EQ(at(end).state, KeyState::active);
+  EXPECT_EQ(at(end + 1).state, KeyState::expired);
+  EXPECT_EQ(at(end).until_ms, end);
+  const auto late = kms_.in_transaction([&](store::Transaction& transaction) {
+    return change_encryption_key(transaction, uid, store::KeyEvent::suspend, end + 1);
+  });
+  EXPECT_EQ(refusal(late), ErrorCode::conflict);
+  EXPECT_TRUE(late.error().message.ends_with("of A: is expired, there is no 'suspend' of such a key")) << late.error().message;
+}
+
+TEST_P(OrdersTest, AnOrderForAnEncryptionKeyNamesOneThatIsThereAndWhatCanBeDoneWithIt) {
+  EXPECT_EQ(refusal(order(by_terminal("suspend", "nobody"))), ErrorCode::not_found);
+  EXPECT_EQ(refusal(order(Json::object({{"op", "show"}, {"encryption_key_of", "nobody"}}))), ErrorCode::not_found);
+  const std::pair<Json, const char*> wrong[] = {
+      {by_terminal("destroy", "A"), "by the revocation of its certificates"},
+      {by_terminal("archive", "A"), "op: 'archive'"},
+      {by_terminal("suspend", "a b"), "uid"},
+      {Json::object({{"op", "suspend"}, {"encryption_key_of", "A"}, {"reason", ""}}), "reason"},
+      {Json::object({{"op", "suspend"}, {"encryption_key_of", "A"}, {"uid", "A"}, {"reason", "x"}}), "uid"},
+  };
+  for (const auto& [body, why] : wrong) {
+    const auto refused = order(body);
+    ASSERT_EQ(refusal(refused), ErrorCode::invalid_argument) << body.dump();
+    EXPECT_TRUE(refused.error().message.contains(why)) << refused.error().message;
+  }
+  EXPECT_EQ(state_of("A"), "active");
 }
 
 TEST_P(OrdersTest, EverythingOfASubscriberIsDestroyedAndNothingOfItsPeers) {

@@ -182,6 +182,7 @@ TEST_F(KmsSettingsTest, PolicyOfKeysHasDefaultsBoundsAndNamesOfTraffic) {
   EXPECT_EQ(absent->policy.applications.per_minute, 300);
   EXPECT_EQ(absent->policy.charges_kept_days, 400);
   EXPECT_TRUE(absent->policy.quantum_on_demand.empty());
+  EXPECT_EQ(absent->policy.ephemeral_keys_of(Traffic::voice), EphemeralKeys::as_the_terminal_can);
   EXPECT_EQ(absent->policy.groups.members, 16);
   EXPECT_EQ(absent->policy.groups.domains, 4);
   const auto groups = read("[kms.policy]\ngroup_members_max = 0\ngroup_domains_max = 1\n");
@@ -191,7 +192,7 @@ TEST_F(KmsSettingsTest, PolicyOfKeysHasDefaultsBoundsAndNamesOfTraffic) {
 
   const auto settings = read(
       "[kms.policy]\ndeliveries_max = 1\napplications_burst = 5\napplications_per_minute = 2\ncharges_kept_days = 30\n"
-      "quantum_on_demand = [\"message\", \"device\"]\nno_quantum_with = [\"c\"]\nquantum_reserve = 100\n[kms.policy.level_min]\ngateway = 3\n");
+      "quantum_on_demand = [\"message\", \"device\"]\nno_quantum_with = [\"c\"]\nquantum_reserve = 100\nephemeral_required = [\"voice\", \"cloud\"]\n[kms.policy.level_min]\ngateway = 3\n");
   ASSERT_TRUE(settings) << settings.error().message;
   EXPECT_EQ(settings->policy.terms_for(Traffic::gateway), (KeyTerms{.traffic = Traffic::gateway, .level_min = wire::Assurance::one_qkd_path, .deliveries_max = 1}));
   EXPECT_EQ(settings->policy.terms_for(Traffic::voice).level_min, wire::Assurance::local_rng);
@@ -201,10 +202,13 @@ TEST_F(KmsSettingsTest, PolicyOfKeysHasDefaultsBoundsAndNamesOfTraffic) {
   EXPECT_EQ(settings->policy.quantum_on_demand, (std::set{Traffic::message, Traffic::device}));
   EXPECT_EQ(settings->policy.no_quantum_with, std::set<std::string>{"c"});
   EXPECT_EQ(settings->policy.quantum_reserve, 100);
+  EXPECT_EQ(settings->policy.ephemeral_required, (std::set{Traffic::voice, Traffic::cloud}));
+  EXPECT_EQ(settings->policy.ephemeral_keys_of(Traffic::cloud), EphemeralKeys::required);
+  EXPECT_EQ(settings->policy.ephemeral_keys_of(Traffic::device), EphemeralKeys::as_the_terminal_can);
 
   for (const char* wrong : {"[kms.policy]\ndeliveries_max = 0\n", "[kms.policy]\ndeliveries_max = 256\n", "[kms.policy]\napplications_per_minute = 0\n",
                             "[kms.policy]\napplications_burst = 1000001\n", "[kms.policy]\ncharges_kept_days = 0\n", "[kms.policy]\nquantum_reserve = -1\n",
-                            "[kms.policy]\ngroup_members_max = 65\n", "[kms.policy]\ngroup_domains_max = 0\n", "[kms.policy]\nquantum_on_demand = [\"Voice\"]\n", "[kms.policy.level_min]\nvoice = 5\n", "[kms.policy.level_min]\nvideo = 1\n"}) {
+                            "[kms.policy]\ngroup_members_max = 65\n", "[kms.policy]\ngroup_domains_max = 0\n", "[kms.policy]\nquantum_on_demand = [\"Voice\"]\n", "[kms.policy]\nephemeral_required = [\"all\"]\n", "[kms.policy.level_min]\nvoice = 5\n", "[kms.policy.level_min]\nvideo = 1\n"}) {
     EXPECT_FALSE(read(wrong)) << wrong;
   }
 }

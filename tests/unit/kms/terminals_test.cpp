@@ -1,6 +1,7 @@
 // KP's pool: terminals and their keys, and what an enrolment leaves until the terminal confirms.
 #include "services/kms/kp/terminals.hpp"
 
+#include "services/kms/kp/encryption_state.hpp"
 #include "services/kms/schema.hpp"
 #include "trusted_network.hpp"
 #include "store_kinds.hpp"
@@ -114,6 +115,7 @@ TEST_P(TerminalsTest, ATerminalIsUnchangedWhileItHasTheSameKeysAndCertificates) 
       return {};
     }));
   };
+  confirm(in.terminal.uid);
   must(unchanged(in.terminal));
   Terminal next = in.terminal;
   next.classical = rng_->bytes(100);
@@ -128,6 +130,86 @@ TEST_P(TerminalsTest, ATerminalIsUnchangedWhileItHasTheSameKeysAndCertificates) 
   EXPECT_EQ(test::refusal(unchanged(next)), ErrorCode::conflict);
   must(store_->transact([&](store::Transaction& transaction) { return forget_terminal(transaction, next.uid); }));
   EXPECT_EQ(test::refusal(unchanged(next)), ErrorCode::conflict) << "there is none";
+}
+
+TEST_P(TerminalsTest, AnEncryptionKeyLivesByTheOneTableFromItsEnrolmentOn) {
+  using store::KeyEvent;
+  using store::KeyState;
+  const Uid alice("alice");
+  constexpr UnixMs now = 1000;
+  const auto state = [&] { return must(store_->look([&](store::Transaction& transaction) { return find_encryption_key(transaction, alice, now); })).state; };
+  const auto order = [&](KeyEvent event) {
+    return store_->transact([&](store::Transaction& transaction) { return change_encryption_key(transaction, alice, event, now); });
+  };
+  const auto suspended = [&] { return must(store_->look(suspended_encryption_keys)); };
+  const auto use = [&](const Terminal& as) {
+    return store_->transact([&](store::Transaction& transaction) { return check_unchanged(transaction, as, content_digest(as)); });
+  };
+  const auto confirm_again = [&] { return store_->transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, alice); }); };
+  EXPECT_EQ(test::refusal(order(KeyEvent::suspend)), ErrorCode::not_found);
+
+  const Enrolment first = enrolment("alice", "+8613800000001");
+  must(save(first));
+  EXPECT_EQ(state(), KeyState::delivered) << "the KMS made it and handed it over";
+  EXPECT_EQ(test::refusal(use(first.terminal)), ErrorCode::denied);
+  EXPECT_EQ(test::refusal(order(KeyEvent::suspend)), ErrorCode::conflict);
+  confirm(alice);
+  EXPECT_EQ(state(), KeyState::active);
+  EXPECT_EQ(terminal(alice)->state, KeyState::active);
+  EXPECT_EQ(test::refusal(confirm_again()), ErrorCode::conflict);
+  must(use(first.terminal));
+
+  EXPECT_EQ(must(order(KeyEvent::suspend)).state, KeyState::suspended);
+  EXPECT_EQ(suspended(), 1);
+  const auto refused = use(first.terminal);
+  EXPECT_EQ(test::refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the encryption key of alice is suspended by order");
+  EXPECT_EQ(test::refusal(order(KeyEvent::suspend)), ErrorCode::conflict) << "twice";
+  Terminal next = first.terminal;
+  next.classical = rng_->bytes(100);
+  next.ml_dsa = rng_->bytes(200);
+  must(store_->transact([&](store::Transaction& transaction) { return replace_certificates(transaction, first.terminal, next); }));
+  EXPECT_EQ(state(), KeyState::suspended) << "a renewal lets nothing go";
+  EXPECT_EQ(must(order(KeyEvent::recover)).state, KeyState::active);
+  EXPECT_EQ(test::refusal(order(KeyEvent::recover)), ErrorCode::conflict);
+  EXPECT_EQ(suspended(), 0);
+  must(use(next));
+
+  must(order(KeyEvent::suspend));
+  Enrolment second = enrolment("alice", "+8613800000001");
+  second.sealed_encryption.clear();
+  must(save(second));
+  EXPECT_EQ(state(), KeyState::generated) << "another key, which its terminal made";
+  confirm(alice);
+  EXPECT_EQ(state(), KeyState::active);
+  must(order(KeyEvent::suspend));
+  must(store_->transact([&](store::Transaction& transaction) { return forget_terminal(transaction, alice); }));
+  EXPECT_EQ(test::refusal(order(KeyEvent::recover)), ErrorCode::not_found) << "revoked";
+  EXPECT_EQ(suspended(), 0);
+}
+
+TEST_P(TerminalsTest, ARowFromBeforeThereWereStatesIsActiveOnceConfirmedAndOneOfAStateThatNobodyKnowsIsNotUsed) {
+  const Enrolment in = enrolment("alice", "+8613800000001");
+  must(save(in));
+  const auto set_state = [&](std::string_view value) {
+    must(store_->transact([&](store::Transaction& transaction) { return transaction.run("UPDATE terminal SET enc_state = " + std::string(value), {}); }));
+  };
+  const auto state = [&] { return terminal(in.terminal.uid)->state; };
+  set_state("NULL");
+  EXPECT_EQ(state(), store::KeyState::generated);
+  confirm(in.terminal.uid);
+  EXPECT_EQ(state(), store::KeyState::active);
+  set_state("NULL");
+  EXPECT_EQ(state(), store::KeyState::active);
+  EXPECT_EQ(must(store_->transact([&](store::Transaction& transaction) {
+              return change_encryption_key(transaction, in.terminal.uid, store::KeyEvent::suspend, 0);
+            })).state,
+            store::KeyState::suspended);
+  set_state("'lent'");
+  EXPECT_EQ(test::refusal(store_->transact([&](store::Transaction& transaction) {
+              return check_unchanged(transaction, in.terminal, content_digest(in.terminal));
+            })),
+            ErrorCode::denied);
 }
 
 TEST_P(TerminalsTest, ConfirmationErasesPrivateKeysAndTheAnswer) {

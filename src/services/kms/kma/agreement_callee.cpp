@@ -5,6 +5,7 @@
 #include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 
 namespace qanat::kms {
 
@@ -32,6 +33,7 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
     TRY(check_of_this_life(transaction, session.ts_ms, "SessionNotify"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
+    TRY(check_encryption_key(callee->uid, callee->state));
     if (!session.uid_b.empty() && callee->uid != session.uid_b)
       return fail(ErrorCode::denied, "SessionNotify: " + session.num_called.text() + " is not " + session.uid_b.text());
     return transaction.change("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (?, ?, ?)",

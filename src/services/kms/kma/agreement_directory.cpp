@@ -4,6 +4,7 @@
 #include "services/kms/kma/in_force.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/replay.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -102,6 +103,7 @@ Result<net::Response> Agreement::open(const net::Request& request) {
     TRY(check_of_this_life(transaction, session.ts_ms, "DirectoryOpen"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
+    TRY(check_encryption_key(callee->uid, callee->state));
     if (callee->uid != session.uid_b) return open_denied(session.num_called.text() + " is not " + session.uid_b.text());
     Bytes there;
     TRY(transaction.query("SELECT notify FROM announced_session WHERE sid_wk = ?", {session.sid_wk.view()},

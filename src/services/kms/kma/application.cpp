@@ -23,21 +23,6 @@ Traffic traffic_from(const net::Request& http) {
   return *traffic;
 }
 
-Asked asked_of(const net::Request& http, const wire::Framed<wire::KeyRequest>& request) {
-  const wire::KeyRequest& message = request.message;
-  return {.sid_wk = message.sid_wk,
-          .sid_call = message.sid_call,
-          .role = message.role,
-          .num_call = message.num_call,
-          .num_called = message.num_called,
-          .min_assurance = message.min_assurance,
-          .token_ref = message.token_ref,
-          .fps = message.fps,
-          .hash = request.hash,
-          .traffic = traffic_from(http),
-          .ephemeral = (message.flags & wire::flag_eph) != 0};
-}
-
 }  // namespace
 
 Result<net::Response> Application::apply(const net::Request& http) {
@@ -70,11 +55,12 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   // One signer from beginning to end: the one that the terminal will check the delivery by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
-  const Asked asked = asked_of(http, request);
+  const Asked asked = asked_of(request, traffic_from(http));
   std::optional<JointDelivery::Coming> coming(std::in_place, joint_);
   TRY(authenticate(http, request, asked, applicant));
   const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
+  ASSIGN_OR_RETURN(applicant.form, form_for(asked, settings_.policy));
   if (!applicant.owed) coming.reset();  // others are needed, who may take their time
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request, applicant.looked.charged));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *applicant.known, std::move(applicant.looked)));
@@ -301,6 +287,7 @@ Result<void> Application::check_envelope(const Request& request, const KnownTerm
   if (own != terminal.number) return denied(own.text() + " is not the number of " + terminal.uid.text());
   if ((message.flags & ~(wire::flag_eph | wire::flag_inj | wire::flag_sym)) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
   const UnixMs now = node_.clock().now_ms();
+  TRY(check_encryption_key(known, now));
   const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
   const auto window = static_cast<UnixMs>(settings_.clock_window.count());
   if (off > window) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
@@ -340,6 +327,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
     if (looked.called) {
       TRY(level_towards(node_.identity().domain));
       ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> callee, callee_of(asked, *looked.called));
+      TRY(check_encryption_key(*callee, node_.clock().now_ms()));
       return draw_local(asked, known, *callee, http.request_id);
     }
     ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
@@ -427,7 +415,7 @@ Result<Application::Message> Application::deliver(const net::Request& http, cons
                            .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
                            .enc_kid = applicant.known->terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
                            .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
-  if ((asked.flags & wire::flag_eph) != 0) {
+  if (applicant.form == Encapsulation::series) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
     ss = wire::mix_ephemeral(suite, ss, wire::transcript(fresh, asked.ephemeral));
     message.eph_ct_classical = fresh.ct_classical;

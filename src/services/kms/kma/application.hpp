@@ -10,6 +10,7 @@
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/joint_delivery.hpp"
 #include "services/kms/kma/ledger.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 #include "services/kms/kp/known_terminals.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/settings.hpp"
@@ -35,7 +36,10 @@ class Application {
   /// From time to time: what acknowledgements owed to the record, and is on it, is forgotten.
   Result<void> forget_paid() { return paid_.forget(store_); }
   /// For the health answer.
-  void describe_health(wire::Json& body) { joint_.describe(body); }
+  void describe_health(wire::Json& body) {
+    joint_.describe(body);
+    if (const auto suspended = store_.look(suspended_encryption_keys)) body.set("suspended_encryption_keys", *suspended);
+  }
 
  private:
   using Request = wire::Framed<wire::KeyRequest>;
@@ -60,6 +64,7 @@ class Application {
     /// That the application was made is not in the database yet. It comes with what is decided: with the delivery in one transaction, or after the refusal. A
     /// process that dies before has done nothing for it. Only where nothing on the way is done or waited for elsewhere (is_straight).
     bool owed = false;
+    Encapsulation form = Encapsulation::parallel;  // in which its answer comes
     Looked looked;
   };
   Result<void> authenticate(const net::Request& http, const Request& request, const Asked& asked, Applicant& out);

@@ -47,6 +47,7 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   TRY(store_.transact([&](store::Transaction& transaction) {
     return count_application(transaction, terminal.uid, settings_.policy.applications, node_.clock().now_ms());
   }));
+  TRY(form_for(asked, settings_.policy));
   ASSIGN_OR_RETURN(Looked looked, store_.read([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
   TRY(injection_.go_without(looked.charged, terminal.uid, asked.sid_wk, http.request_id));  // its messages have no place for a charged key
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *known, std::move(looked)));
@@ -84,6 +85,7 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
   const bool calls = message.num_call == terminal.number;
   if (!calls && message.num_called != terminal.number) return denied("neither number is that of " + terminal.uid.text());
 
+  TRY(check_encryption_key(known, node_.clock().now_ms()));
   TRY(wire::v1::verify(message, {.point = known.classical.public_key(), .ml_dsa = known.ml_dsa.public_key()}));
   TRY(check_certificates(http, message.sid_wk, known));
   ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(terminal.uid, known.ml_dsa));

@@ -2,6 +2,7 @@
 // works on this.
 #pragma once
 
+#include "services/kms/kma/policy_settings.hpp"
 #include "services/kms/kma/traffic.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "wire/qfc2.hpp"
@@ -22,6 +23,13 @@ struct Asked {
   bool ephemeral = false;  // brings fresh keys (F_EPH)
   bool says_directory = true;  // its answer can say that CMSP's directory stood in for the grant; profile v1's cannot
 };
+
+/// What an application in profile v2 asks for. `traffic`: as the certificate of its connection says.
+Asked asked_of(const wire::Framed<wire::KeyRequest>& request, Traffic traffic);
+
+/// In which its delivery comes. `denied` where policy demands ephemeral keys of its traffic and it brings none: to be asked before a session is opened or
+/// anything is used up for it.
+Result<Encapsulation> form_for(const Asked& asked, const PolicySettings& policy);
 
 /// Of a terminal of this domain, from its certificate; `internal` if that is no terminal's.
 Result<Traffic> traffic_of(const Terminal& terminal);

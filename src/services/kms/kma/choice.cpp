@@ -68,9 +68,17 @@ std::expected<std::int64_t, Because> room_for(const Wanted& wanted, const Live& 
   return lots;
 }
 
+std::optional<Encapsulation> encapsulation_for(bool ephemeral, EphemeralKeys policy) {
+  if (ephemeral) return Encapsulation::series;
+  if (policy == EphemeralKeys::required) return std::nullopt;
+  return Encapsulation::parallel;
+}
+
 Choice choose(const Situation& situation) {
+  const std::optional<Encapsulation> form = encapsulation_for(situation.ephemeral, situation.policy.ephemeral_keys);
+  if (!form) return {.source = Source::none, .because = Because::no_ephemeral_keys};
   Choice out = source_of(situation);
-  if (out.source != Source::none) out.encapsulation = situation.ephemeral ? Encapsulation::series : Encapsulation::parallel;
+  if (out.source != Source::none) out.encapsulation = *form;
   return out;
 }
 

@@ -17,8 +17,11 @@ namespace qanat::kms {
 enum class Source : std::uint8_t { none, local_rng, pqc, quantum_and_pqc };
 
 /// How the two encapsulations of step 11 stand to each other. Parallel: classical and ML-KEM, combined once. In series: what comes of that is the key of a
-/// second exchange, to the request's ephemeral keys.
+/// second exchange, to the request's ephemeral keys. Every suite has both; which it is, the terminal's means and policy say (docs/adr/0024-life-of-keys.md).
 enum class Encapsulation : std::uint8_t { parallel, series };
+
+/// What policy says of the ephemeral keys of an application (F_EPH).
+enum class EphemeralKeys : std::uint8_t { as_the_terminal_can, required };
 
 enum class Because : std::uint8_t {
   both_served_here,
@@ -33,6 +36,7 @@ enum class Because : std::uint8_t {
   no_qkm,
   no_quantum_key,
   // Refusals.
+  no_ephemeral_keys,
   demand_not_met,
   no_fallback,
 };
@@ -43,6 +47,7 @@ struct SourcePolicy {
   bool pqc_fallback = true;
   bool quantum_undemanded = true;    // this traffic has quantum keys without demanding them
   std::int64_t quantum_reserve = 0;  // keys of the stock that are for those who demand them
+  EphemeralKeys ephemeral_keys = EphemeralKeys::as_the_terminal_can;
 };
 
 /// The state of things towards one domain.
@@ -88,6 +93,8 @@ struct Choice {
 };
 
 Choice choose(const Situation& situation);
+/// The part of it that concerns the callee's delivery too: nothing if the key is not to be delivered. `ephemeral`: as in Situation.
+std::optional<Encapsulation> encapsulation_for(bool ephemeral, EphemeralKeys policy);
 
 constexpr std::string_view text(Because because) noexcept {
   switch (because) {
@@ -113,6 +120,8 @@ constexpr std::string_view text(Because because) noexcept {
       return "this domain has no QKM";
     case Because::no_quantum_key:
       return "no quantum key now";
+    case Because::no_ephemeral_keys:
+      return "the terminal brings no ephemeral keys, which policy demands of this traffic";
     case Because::demand_not_met:
       return "less than the terminal or its policy demands";
     case Because::no_fallback:

@@ -3,6 +3,7 @@
 #include "node/recorded.hpp"
 #include "node/subscriber.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 #include "services/kms/kp/owed_records.hpp"
 
 namespace qanat::kms {
@@ -37,6 +38,13 @@ Result<KeyEvent> event_in(const std::string& op) {
   return fail(ErrorCode::invalid_argument, "op: '" + op + "' is none of suspend, recover, destroy");
 }
 
+Result<std::string> reason_in(const wire::Json& json) {
+  ASSIGN_OR_RETURN(std::string reason, json.text("reason"));
+  if (reason.empty() || reason.size() > order_reason_max)
+    return fail(ErrorCode::invalid_argument, "reason: 1 to " + std::to_string(order_reason_max) + " octets");
+  return reason;
+}
+
 }  // namespace
 
 wire::Json Orders::outcome_json(const LegOutcome& one) {
@@ -52,13 +60,12 @@ Result<net::Response> Orders::keys(const net::Request& request) {
 
 Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed& deed) {
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  if (json.has("encryption_key_of")) return of_encryption_key(json, request, deed);
   TRY(json.only({"op", "sid_wk", "uid", "reason"}));
   Order order;
   ASSIGN_OR_RETURN(const std::string op, json.text("op"));
   ASSIGN_OR_RETURN(order.event, event_in(op));
-  ASSIGN_OR_RETURN(order.reason, json.text("reason"));
-  if (order.reason.empty() || order.reason.size() > order_reason_max)
-    return fail(ErrorCode::invalid_argument, "reason: 1 to " + std::to_string(order_reason_max) + " octets");
+  ASSIGN_OR_RETURN(order.reason, reason_in(json));
   if (json.has("sid_wk") == json.has("uid")) return fail(ErrorCode::invalid_argument, "either sid_wk or uid names the keys");
   if (json.has("sid_wk")) {
     ASSIGN_OR_RETURN(const std::string hex, json.text("sid_wk"));
@@ -135,6 +142,34 @@ Result<std::vector<Orders::LegOutcome>> Orders::reach(const Order& order, const 
   for (const LegOutcome& one : outcomes) agreement_.leg_changed(one.leg.sid_wk);
   TRY(pay_records(node_, store_, owed_id, request_id));
   return Result<std::vector<LegOutcome>>(std::move(outcomes));
+}
+
+Result<net::Response> Orders::of_encryption_key(const wire::Json& json, const net::Request& request, node::Deed& deed) {
+  TRY(json.only({"op", "encryption_key_of", "reason"}));
+  ASSIGN_OR_RETURN(const std::string text, json.text("encryption_key_of"));
+  ASSIGN_OR_RETURN(const Uid uid, node::parse_uid(text));
+  deed.object = "encryption key of " + text;
+  ASSIGN_OR_RETURN(const std::string op, json.text("op"));
+  const UnixMs now = node_.clock().now_ms();
+  if (op == "show") {
+    ASSIGN_OR_RETURN(const EncryptionKey key, store_.look([&](store::Transaction& transaction) { return find_encryption_key(transaction, uid, now); }));
+    return node::json_response(wire::Json::object({{"encryption_key", to_json(key)}}));
+  }
+  ASSIGN_OR_RETURN(const KeyEvent event, event_in(op));
+  if (event == KeyEvent::destroy)
+    return fail(ErrorCode::invalid_argument, "op: a terminal's encryption key is destroyed by the revocation of its certificates, or by another enrolment");
+  ASSIGN_OR_RETURN(const std::string reason, reason_in(json));
+  const auto owed_id = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const EncryptionKey key, store_.transact([&](store::Transaction& transaction) -> Result<EncryptionKey> {
+    ASSIGN_OR_RETURN(EncryptionKey changed, change_encryption_key(transaction, uid, event, now));
+    const OwedRecord record{.action = "kp.encryption_key", .subject = uid.text(), .object = to_hex(changed.enc_kid),
+                            .reason = std::string(store::name(changed.state)) + ": " + op + " on order: " + reason + " by " + request.peer.identity->uri()};
+    TRY(owe_records(transaction, owed_id, {&record, 1}, now));
+    return changed;
+  }));
+  TRY(store_.settle());
+  TRY(pay_records(node_, store_, owed_id, request.request_id));
+  return node::json_response(wire::Json::object({{"encryption_key", to_json(key)}}));
 }
 
 Result<net::Response> Orders::charges(const net::Request& request) {

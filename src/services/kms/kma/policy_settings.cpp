@@ -5,14 +5,20 @@ namespace {
 
 constexpr std::int64_t strongest = static_cast<std::int64_t>(wire::Assurance::disjoint_qkd_paths);
 
-void read_quantum(node::Config& table, PolicySettings& out) {
-  for (const std::string& text : table.texts("quantum_on_demand")) {
+std::set<Traffic> read_traffic(node::Config& table, const std::string& key) {
+  std::set<Traffic> out;
+  for (const std::string& text : table.texts(key)) {
     if (const auto traffic = traffic_from_name(text)) {
-      out.quantum_on_demand.insert(*traffic);
+      out.insert(*traffic);
     } else {
-      table.reject("quantum_on_demand", "'" + text + "' is none of voice, message, cloud, gateway, device");
+      table.reject(key, "'" + text + "' is none of voice, message, cloud, gateway, device");
     }
   }
+  return out;
+}
+
+void read_quantum(node::Config& table, PolicySettings& out) {
+  out.quantum_on_demand = read_traffic(table, "quantum_on_demand");
   for (std::string& domain : table.texts("no_quantum_with")) out.no_quantum_with.insert(std::move(domain));
   out.quantum_reserve = table.integer("quantum_reserve", 0, 1'000'000'000, out.quantum_reserve);
 }
@@ -32,6 +38,7 @@ PolicySettings PolicySettings::read(node::Config table) {
   out.charges_kept_days = table.integer("charges_kept_days", 1, 36'500, out.charges_kept_days);
   for (std::string& domain : table.texts("no_directory_with")) out.no_directory_with.insert(std::move(domain));
   read_quantum(table, out);
+  out.ephemeral_required = read_traffic(table, "ephemeral_required");
   constexpr std::int64_t domains_max = 16;
   out.groups.members = table.integer("group_members_max", 0, static_cast<std::int64_t>(wire::group_members_max), out.groups.members);
   out.groups.domains = table.integer("group_domains_max", 1, domains_max, out.groups.domains);

@@ -22,12 +22,17 @@ struct PolicySettings {
   std::set<std::string> no_quantum_with;  // domains that no quantum key leads to
   std::set<std::string> no_directory_with;  // domains with which no session is opened by CMSP's directory
   std::int64_t quantum_reserve = 0;       // keys of the stock that are for those who demand them
+  std::set<Traffic> ephemeral_required;   // its keys are delivered to ephemeral keys of the application too, or not at all
   GroupLimits groups;
 
   PolicySettings() { level_min.fill(wire::Assurance::local_rng); }
 
   [[nodiscard]] KeyTerms terms_for(Traffic traffic) const {
     return {.traffic = traffic, .level_min = level_min.at(static_cast<std::size_t>(traffic)), .deliveries_max = static_cast<std::uint8_t>(deliveries_max)};
+  }
+
+  [[nodiscard]] EphemeralKeys ephemeral_keys_of(Traffic traffic) const {
+    return ephemeral_required.contains(traffic) ? EphemeralKeys::required : EphemeralKeys::as_the_terminal_can;
   }
 
   /// `table` is [kms.policy].

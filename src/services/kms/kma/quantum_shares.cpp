@@ -18,6 +18,7 @@ std::string level_text(wire::Assurance assurance) { return std::to_string(static
 
 /// Why there will be no key.
 std::unexpected<Error> refused_choice(const Situation& at, const std::string& peer_domain, const Choice& choice) {
+  if (choice.because == Because::no_ephemeral_keys) return fail(ErrorCode::denied, std::string(text(choice.because)));
   const std::string granted = "the caller's grant with the domain " + peer_domain + " is up to level " + level_text(at.granted);
   const bool no_grant = at.granted < wire::Assurance::one_qkd_path;
   if (choice.because == Because::no_fallback)
@@ -194,7 +195,8 @@ Result<Agreement::Made> Agreement::choose_and_take(const Asked& asked, const Ter
                           .shares = terms->quantum_shares,
                           .pqc_fallback = terms->pqc_fallback,
                           .quantum_undemanded = !policy.quantum_on_demand.contains(asked.traffic),
-                          .quantum_reserve = terms->quantum_reserve},
+                          .quantum_reserve = terms->quantum_reserve,
+                          .ephemeral_keys = policy.ephemeral_keys_of(asked.traffic)},
                .live = {}};
   at.live = live_towards(peer_domain, at.demanded >= wire::Assurance::one_qkd_path ? Demand::strict : Demand::wished, deadline, request_id);
   const Deadline until = deadline.sooner_of(quantum_wait_max);

@@ -1,9 +1,29 @@
-// KMA's tables, for the KMS's list of migrations (services/kms/schema.hpp): from the version on in which a delivery rewrites no wide row.
+// KMA's tables, for the KMS's list of migrations (services/kms/schema.hpp): group calls, and all from the version on in which a delivery rewrites no wide
+// row.
 #pragma once
 
 #include <string_view>
 
 namespace qanat::kms {
+
+inline constexpr std::string_view kma_call_groups = R"sql(
+      -- KMA: group calls (kma/group_rows.hpp). Who is in one gets its next key.
+      CREATE TABLE call_group (
+        group_id BLOB PRIMARY KEY,
+        owner_uid TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        owner_kms TEXT NOT NULL,
+        begun INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        nonce BLOB NOT NULL,
+        roster TEXT NOT NULL,
+        h_req BLOB,
+        answer BLOB,
+        changed_ms INTEGER NOT NULL,
+        row_mac BLOB
+      ) STRICT;
+      CREATE INDEX call_group_owner ON call_group (owner_uid);
+      CREATE INDEX call_group_changed ON call_group (changed_ms))sql";
 
 inline constexpr std::string_view kma_narrow_rows = R"sql(
       -- KMA: the KeyDeliver of a leg that is delivered, to be given again until it is acknowledged. Written once; its digest stands in the leg's row. (What was

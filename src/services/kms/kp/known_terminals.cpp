@@ -21,7 +21,7 @@ std::shared_ptr<const KnownTerminal> KnownTerminals::kept(const TerminalLook& lo
   const auto found = kept_.find(look.uid);
   if (look.digest.empty() || found == kept_.end()) return nullptr;
   const KnownTerminal& known = *found->second.known;
-  if (known.digest != look.digest || known.terminal.confirmed != look.confirmed) return nullptr;
+  if (known.digest != look.digest || known.terminal.confirmed != look.confirmed || known.terminal.state != look.state) return nullptr;
   by_use_.splice(by_use_.begin(), by_use_, found->second.place);
   return found->second.known;
 }

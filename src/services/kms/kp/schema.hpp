@@ -36,4 +36,9 @@ inline constexpr std::string_view owed_outcome = R"sql(
       -- KP: with which outcome it goes into the audit record. NULL: from before it was kept, a success.
       ALTER TABLE owed_record ADD COLUMN outcome TEXT)sql";
 
+inline constexpr std::string_view kp_encryption_state = R"sql(
+      -- KP: the state of a terminal's encryption key (kp/encryption_state.hpp). NULL: from before there were any; active, if the terminal has confirmed.
+      ALTER TABLE terminal ADD COLUMN enc_state TEXT;
+      CREATE INDEX terminal_suspended ON terminal (uid) WHERE enc_state = 'suspended')sql";
+
 }  // namespace qanat::kms

@@ -4,12 +4,19 @@
 
 #include "base/check.hpp"
 #include "crypto/kdf.hpp"
+#include "services/kms/kp/encryption_state.hpp"
 
 namespace qanat::kms {
 namespace {
 
 constexpr std::size_t prepared_per_subscriber = 8;
 constexpr UnixMs prepared_life_ms = 7ULL * 86'400'000;
+
+/// Of a row from before there were states, what the row says otherwise. A name that this program does not know: never to be used.
+store::KeyState state_in(const store::Row& row, int column, bool confirmed) {
+  if (row.is_null(column)) return confirmed ? store::KeyState::active : store::KeyState::generated;
+  return store::key_state_from_name(row.text(column)).value_or(store::KeyState::destroyed);
+}
 
 Terminal terminal_of(const store::Row& row) {
   return Terminal{.uid = Uid(row.text(0)),
@@ -20,13 +27,14 @@ Terminal terminal_of(const store::Row& row) {
                   .enc_kid = row.blob(6),
                   .encryption_classical = row.is_null(8) ? Bytes() : row.blob(8),
                   .encryption_ml_kem = row.is_null(9) ? Bytes() : row.blob(9),
-                  .confirmed = row.integer(7) != 0};
+                  .confirmed = row.integer(7) != 0,
+                  .state = state_in(row, 10, row.integer(7) != 0)};
 }
 
 Result<std::optional<Terminal>> find_one(store::Transaction& transaction, const std::string& column, std::string_view key) {
   std::optional<Terminal> out;
   TRY(transaction.query(
-      "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem FROM terminal WHERE " +
+      "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem, enc_state FROM terminal WHERE " +
           column + " = ?",
       {key}, [&](const store::Row& row) { out = terminal_of(row); }));
   return out;
@@ -35,10 +43,13 @@ Result<std::optional<Terminal>> find_one(store::Transaction& transaction, const 
 Result<std::optional<TerminalLook>> look_at_one(store::Transaction& transaction, std::string_view sql, std::string_view key) {
   std::optional<TerminalLook> out;
   TRY(transaction.query(sql, {key}, [&](const store::Row& row) {
-    out = TerminalLook{.uid = Uid(row.text(0)), .confirmed = row.integer(1) != 0, .digest = row.is_null(2) ? Bytes() : row.blob(2)};
+    const bool confirmed = row.integer(1) != 0;
+    out = TerminalLook{.uid = Uid(row.text(0)), .confirmed = confirmed, .state = state_in(row, 3, confirmed), .digest = row.is_null(2) ? Bytes() : row.blob(2)};
   }));
   return out;
 }
+
+std::string encryption_key_text(const Uid& uid) { return "encryption key of " + uid.text(); }
 
 Result<void> name_certificates(store::Transaction& transaction, const Terminal& terminal) {
   TRY(transaction.run("DELETE FROM terminal_certificate WHERE uid = ?", {std::string_view(terminal.uid.text())}));
@@ -78,12 +89,17 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
     TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?", {std::string_view(terminal.uid.text())}));
   }
   const Bytes digest = content_digest(terminal);
+  // Handed over with the answer, if the KMS made it.
+  store::KeyState state = store::KeyState::generated;
+  if (!enrolment.sealed_encryption.empty()) {
+    ASSIGN_OR_RETURN(state, store::advance(store::KeyKind::terminal_encryption, state, store::KeyEvent::deliver, encryption_key_text(terminal.uid)));
+  }
   TRY(transaction.run(
       "INSERT INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
-      " h_enrol, answer, sealed_encryption, digest) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
+      " h_enrol, answer, sealed_encryption, digest, enc_state) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)",
       {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
        ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid), ByteView(terminal.encryption_classical),
-       ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed, ByteView(digest)}));
+       ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed, ByteView(digest), store::name(state)}));
   return name_certificates(transaction, terminal);
 }
 
@@ -91,11 +107,11 @@ Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction,
   std::optional<Enrolment> out;
   TRY(
       transaction.query("SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
-                        " h_enrol, answer, sealed_encryption FROM terminal WHERE uid = ?",
+                        " enc_state, h_enrol, answer, sealed_encryption FROM terminal WHERE uid = ?",
                         {std::string_view(uid.text())}, [&](const store::Row& row) {
-                          out.emplace(Enrolment{.terminal = terminal_of(row), .h_enrol = row.blob(10), .answer = {}, .sealed_encryption = {}});
-                          if (!row.is_null(11)) out->answer = row.blob(11);
-                          if (!row.is_null(12)) out->sealed_encryption = row.blob(12);
+                          out.emplace(Enrolment{.terminal = terminal_of(row), .h_enrol = row.blob(11), .answer = {}, .sealed_encryption = {}});
+                          if (!row.is_null(12)) out->answer = row.blob(12);
+                          if (!row.is_null(13)) out->sealed_encryption = row.blob(13);
                         }));
   return out;
 }
@@ -109,24 +125,32 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
 }
 
 Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Uid& uid) {
-  return look_at_one(transaction, "SELECT uid, confirmed, digest FROM terminal WHERE uid = ?", uid.text());
+  return look_at_one(transaction, "SELECT uid, confirmed, digest, enc_state FROM terminal WHERE uid = ?", uid.text());
 }
 
 Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Number& number) {
-  return look_at_one(transaction, "SELECT uid, confirmed, digest FROM terminal WHERE number = ?", number.text());
+  return look_at_one(transaction, "SELECT uid, confirmed, digest, enc_state FROM terminal WHERE number = ?", number.text());
 }
 
 Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal, ByteView digest) {
-  bool same = false;
-  TRY(transaction.query("SELECT 1 FROM terminal WHERE uid = ? AND (digest = ? OR (digest IS NULL AND enc_kid = ? AND ml_dsa = ?))",
+  std::optional<store::KeyState> state;
+  TRY(transaction.query("SELECT confirmed, enc_state FROM terminal WHERE uid = ? AND (digest = ? OR (digest IS NULL AND enc_kid = ? AND ml_dsa = ?))",
                         {std::string_view(terminal.uid.text()), digest, ByteView(terminal.enc_kid), ByteView(terminal.ml_dsa)},
-                        [&](const store::Row&) { same = true; }));
-  if (!same) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
-  return {};
+                        [&](const store::Row& row) { state = state_in(row, 1, row.integer(0) != 0); }));
+  if (!state) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  return check_encryption_key(terminal.uid, *state);
 }
 
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid) {
-  TRY(transaction.run("UPDATE terminal SET confirmed = 1, answer = NULL, sealed_encryption = NULL WHERE uid = ?", {std::string_view(uid.text())}));
+  ASSIGN_OR_RETURN(const std::optional<TerminalLook> look, look_at_terminal(transaction, uid));
+  if (!look) return {};
+  store::KeyState state = look->state;
+  for (const store::KeyEvent event : {store::KeyEvent::confirm, store::KeyEvent::activate}) {
+    if (event == store::KeyEvent::confirm && state == store::KeyState::generated) continue;  // its terminal made it
+    ASSIGN_OR_RETURN(state, store::advance(store::KeyKind::terminal_encryption, state, event, encryption_key_text(uid)));
+  }
+  TRY(transaction.run("UPDATE terminal SET confirmed = 1, enc_state = ?, answer = NULL, sealed_encryption = NULL WHERE uid = ?",
+                      {store::name(state), std::string_view(uid.text())}));
   TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ?", {std::string_view(uid.text())}));
   return {};
 }
@@ -164,7 +188,7 @@ Result<void> name_all_certificates(store::Transaction& transaction) {
   std::string after;
   while (true) {
     std::vector<Terminal> unnamed;
-    TRY(transaction.query("SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem FROM terminal"
+    TRY(transaction.query("SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem, enc_state FROM terminal"
                           " WHERE uid > ? AND NOT EXISTS (SELECT 1 FROM terminal_certificate WHERE terminal_certificate.uid = terminal.uid AND serial IS NOT NULL)"
                           " ORDER BY uid LIMIT ?",
                           {std::string_view(after), at_once}, [&](const store::Row& row) { unnamed.push_back(terminal_of(row)); }));

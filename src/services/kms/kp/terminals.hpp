@@ -5,6 +5,7 @@
 #include <set>
 
 #include "crypto/certificate_bundle.hpp"
+#include "store/lifecycle.hpp"
 #include "store/store.hpp"
 #include "wire/qfc2.hpp"
 
@@ -20,6 +21,7 @@ struct Terminal {
   Bytes encryption_classical;  // DER of the encryption certificates; empty: enrolled before there were any
   Bytes encryption_ml_kem;
   bool confirmed = false;  // it has proved that it holds its keys
+  store::KeyState state = store::KeyState::generated;  // of its encryption key, but for what its certificates' time says (encryption_state.hpp)
   bool operator==(const Terminal&) const = default;
 };
 
@@ -27,9 +29,10 @@ struct Terminal {
 struct TerminalLook {
   Uid uid;
   bool confirmed = false;
+  store::KeyState state = store::KeyState::generated;
   Bytes digest;  // content_digest() of the row; empty: it was written before there were any
 };
-/// SHA-256 over all of it but `confirmed`: the same for the same certificates, keys and names.
+/// SHA-256 over all of it but `confirmed` and `state`: the same for the same certificates, keys and names.
 Bytes content_digest(const Terminal& terminal);
 
 /// The terminal's four certificates, if they belong together and the encryption certificates are over the keys in the pool; `denied` otherwise. Chains,
@@ -44,7 +47,8 @@ struct Enrolment {
   Bytes sealed_encryption;     // under the pool key of the in-use library; empty if the terminal made its keys
 };
 
-/// In place of what this subscriber had before, its token and grants included; whoever had the number before is forgotten.
+/// In place of what this subscriber had before, its token and grants included; the encryption key is new, whatever had been ordered of the former one. Whoever
+/// had the number before is forgotten.
 Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& enrolment);
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Uid& uid);
@@ -52,13 +56,14 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
 /// Without reading a certificate.
 Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Number& number);
-/// `conflict` if the terminal has other keys or certificates by now, or none. `digest`: its content_digest().
+/// `conflict` if the terminal has other keys or certificates by now, or none; `denied` if its encryption key is not active any more. `digest`: its
+/// content_digest().
 Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal, ByteView digest);
-/// The terminal has its keys: the private ones and the answer are erased here.
+/// The terminal has its keys: the private ones and the answer are erased here, and its encryption key is active. `conflict` if it is past that already.
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
 
-/// Other certificates over the same encryption keys, in place of those of `former`; its access token, which is bound to those, is forgotten. `conflict` if the
-/// terminal has others by now.
+/// Other certificates over the same encryption keys, whose state they do not change, in place of those of `former`; its access token, which is bound to those, is
+/// forgotten. `conflict` if the terminal has others by now.
 Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next);
 
 /// For terminals from before their certificates were kept by fingerprint and serial.
