@@ -8,6 +8,7 @@
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -22,7 +23,7 @@ const Identity agreement_qkm = identity("qanat://a/qkm/qkm-a");
 const Number agreement_alice("+8613800000001");
 const Number agreement_bob("+8613900000002");
 
-class KmsAgreementTest : public testing::Test {
+class KmsAgreementTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   KmsAgreementTest()
       : cmsp_credentials_(network_.credentials(agreement_cmsp)),
@@ -263,13 +264,15 @@ class KmsAgreementTest : public testing::Test {
   node::StepTrace trace_{network_.state_of(kms_id)};
   Errands errands_;  // not started: what would be told in the background is not
   KmsSettings settings_;
-  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+  test::TestStores stores_{GetParam()};
+  std::unique_ptr<store::Store> store_ = must(stores_.open(folder_ / "kms.db", migrations));
   Ledger ledger_{node_->device()};
   std::unique_ptr<Agreement> agreement_;
   Terminal alice_;
 };
+INSTANTIATE_TEST_SUITE_P(Stores, KmsAgreementTest, test::every_store_kind, test::name_of);
 
-TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmation) {
+TEST_P(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmation) {
   for (const bool with_quantum : {false, true}) {
     quantum_ = with_quantum;
     const Asked wanted = asked();
@@ -288,7 +291,7 @@ TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmat
   EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::generated);
 }
 
-TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsNotTold) {
+TEST_P(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsNotTold) {
   const UnixMs now = node_->clock().now_ms();
   const auto keys = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = network_.suite(), .lifetime = std::chrono::hours(24)}, now));
   const auto draw = [&](const std::string&, std::int64_t, std::int64_t, Deadline) -> Result<QuantumShares> {
@@ -330,7 +333,7 @@ TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsN
   EXPECT_EQ(fate_after(ErrorCode::conflict), "history, used") << "the other KMS has a key that is made of it";
 }
 
-TEST_F(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
+TEST_P(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
   answers_lost_ = 1;
   const Asked wanted = asked();
   must(call(wanted));
@@ -342,7 +345,7 @@ TEST_F(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
   EXPECT_EQ(confirmed_.size(), 4U);
 }
 
-TEST_F(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
+TEST_P(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
   const auto share = [](std::uint8_t path, std::uint8_t id) {
     return wire::ShareRef{.path_id = PathId(Bytes(PathId::size, path)), .key_id = KeyId(Bytes(KeyId::size, id))};
   };
@@ -385,7 +388,7 @@ TEST_F(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
   }
 }
 
-TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
+TEST_P(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
   const auto refused = [&](const std::function<void(wire::SessionGrant&)>& change) {
     change_grant_ = change;
     return refusal(call());
@@ -402,7 +405,7 @@ TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
   EXPECT_TRUE(call());
 }
 
-TEST_F(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificatesAndProveTheKey) {
+TEST_P(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificatesAndProveTheKey) {
   const auto refused = [&](const std::function<void(wire::KmsAccept&)>& change) {
     change_accept_ = change;
     return refusal(call());
@@ -423,7 +426,7 @@ TEST_F(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificate
   EXPECT_TRUE(call());
 }
 
-TEST_F(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {
+TEST_P(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {
   settings_.pqc_fallback = false;
   open();
   quantum_ = true;
@@ -436,7 +439,7 @@ TEST_F(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {
   EXPECT_FALSE(offered(announced(), [](wire::KmsOffer& m) { m.shares.clear(); })) << "the caller's domain allows itself what this one does not";
 }
 
-TEST_F(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
+TEST_P(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
   const auto refused = [&](const std::function<void(wire::SessionNotify&)>& change) {
     wire::SessionNotify message = session();
     change(message);
@@ -454,7 +457,7 @@ TEST_F(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
   EXPECT_EQ(refusal(notified(good)), ErrorCode::conflict) << "a session is announced once";
 }
 
-TEST_F(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
+TEST_P(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
   const UnixMs now = SystemClock().now_ms();
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(begin_life(transaction, now, now - 10'000, NewLife::other_history));
@@ -470,7 +473,7 @@ TEST_F(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
   EXPECT_TRUE(offer.error().message.contains("KmsOffer: is from before the database was restored")) << offer.error().message;
 }
 
-TEST_F(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
+TEST_P(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
   const auto expect_refusal = [](const auto& answer, std::string_view message) {
     ASSERT_EQ(refusal(answer), ErrorCode::denied) << message;
     EXPECT_TRUE(answer.error().message.contains(std::string(message) + ": policy epoch 2 is not in force")) << answer.error().message;
@@ -492,7 +495,7 @@ TEST_F(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
   EXPECT_TRUE(confirmed(far.confirm));
 }
 
-TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
+TEST_P(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
   EXPECT_EQ(refusal(offered(session())), ErrorCode::not_found) << "nobody announced it";
   EXPECT_EQ(refusal(offered(announced(), [this](wire::KmsOffer& m) { m.sid_call = network_.rng().id<SidCall>(); })), ErrorCode::denied);
   EXPECT_EQ(refusal(offered(announced(), [this](wire::KmsOffer& m) { m.fps = stranger_.messages->fps; })), ErrorCode::denied);
@@ -507,7 +510,7 @@ TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
   EXPECT_TRUE(offered(announced()));
 }
 
-TEST_F(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysIsRefused) {
+TEST_P(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysIsRefused) {
   const wire::SessionNotify with = announced();
   const wire::SessionNotify unnamed = announced([](wire::SessionNotify& m) { m.uid_b = Uid(); });
   run("UPDATE terminal SET confirmed = 0");
@@ -522,7 +525,7 @@ TEST_F(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysI
   EXPECT_TRUE(offered(with));
 }
 
-TEST_F(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
+TEST_P(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
   const auto on_record = [this](std::string_view text) { return test::audited(network_.state_of(kms_id), text); };
   must(offered(announced(), [](wire::KmsOffer& m) { m.shares.clear(); }));
   EXPECT_FALSE(on_record("\"km-3.fetch\""));
@@ -533,7 +536,7 @@ TEST_F(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
   EXPECT_TRUE(on_record("the QKM here has none of the 1 that the offer of kms-b names"));
 }
 
-TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
+TEST_P(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   const wire::SessionNotify with = announced();
   const Proposed proposal = proposed(with);
   const Bytes answer = must(offered(proposal)).body;
@@ -558,7 +561,7 @@ TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "and known for its time";
 }
 
-TEST_F(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes) {
+TEST_P(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes) {
   const wire::SessionNotify with = announced();
   const auto wait = [&](const SidWk& sid_wk, const Terminal& callee, std::chrono::milliseconds at_most) {
     return refusal(agreement_->wait_for_leg(sid_wk, callee, Deadline::after(at_most)));
@@ -589,7 +592,7 @@ TEST_F(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes
   EXPECT_EQ(wait(network_.rng().id<SidWk>(), stranger(-1), std::chrono::milliseconds(1)), ErrorCode::deadline_exceeded) << "places come back";
 }
 
-TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {
+TEST_P(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {
   const wire::SessionNotify with = announced();
   const Proposed proposal = proposed(with);
   const Bytes answer = must(offered(proposal)).body;
@@ -608,7 +611,7 @@ TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime
   EXPECT_TRUE(confirmed(good)) << "it was for those reasons alone";
 }
 
-TEST_F(KmsAgreementTest, AgreementsThatWaitForTheirConfirmationAreLimited) {
+TEST_P(KmsAgreementTest, AgreementsThatWaitForTheirConfirmationAreLimited) {
   constexpr std::uint16_t most = 4096;
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
     for (std::uint16_t i = 1; i < most; ++i) {
@@ -623,7 +626,7 @@ TEST_F(KmsAgreementTest, AgreementsThatWaitForTheirConfirmationAreLimited) {
   EXPECT_EQ(refusal(offered(announced())), ErrorCode::exhausted);
 }
 
-TEST_F(KmsAgreementTest, QuantumKeysThatProveLessThanThisDomainDemandsOrWentTooFarAreNotUsed) {
+TEST_P(KmsAgreementTest, QuantumKeysThatProveLessThanThisDomainDemandsOrWentTooFarAreNotUsed) {
   quantum_ = true;
   const auto paths = [&] {
     const wire::SessionNotify with = announced();
