@@ -6,7 +6,7 @@
 in tests/system/*.cpp. The macro (tests/system/point_test.hpp) makes the gtest name from the same words, so a test that is renamed
 or removed changes what `qanat points` claims.
 
-Tests of the points in ON_BOTH are run twice: with the KMSs' state in files, and in PostgreSQL. `point_evidence.py ROOT --postgresql`
+Tests of the points in ON_BOTH, and those of ALSO_ON_BOTH, are run twice: with the KMSs' state in files, and in PostgreSQL. `point_evidence.py ROOT --postgresql`
 tells ctest which these are, one line SUITE=FILTER per suite (tests/CMakeLists.txt)."""
 import pathlib
 import re
@@ -15,6 +15,8 @@ import sys
 PATTERN = re.compile(r"^POINT_TEST\(\s*(\w+),\s*([A-Z][a-z]*)_(\d+),\s*(accepts|refuses),\s*(\w+)\)", re.M)
 # Points at which a KMS stands.
 ON_BOTH = {"Mo-2", "Km-1", "Km-2", "Km-3", "Ma-2", "Mc-2", "Id-1", "Pm-1", "Ua-1", "Cq-1", "Cd-1", "Dx-1"}
+# Tests that are no evidence of a point, and rest on the KMS's database all the same: what SAEs have of a KMS (ETSI GS QKD 014, SKIP), and a KMS that dies.
+ALSO_ON_BOTH = {"KmsSaeSystem": "*", "CrashAtEveryStep": "The*Kms*", "CrashDuringKmsSaeDelivery": "*"}
 # A source with a server of its own puts its KMS there in any case.
 OWN_SERVER = '#include "postgresql.hpp"'
 
@@ -44,6 +46,11 @@ def filters_of(text: str) -> dict[str, list[str]]:
         pattern = f"{suite}.{letters}_{number}_*"
         if len(stores) > 1 and pattern not in out.setdefault(suite, []):
             out[suite].append(pattern)
+    for suite in set(re.findall(r"^(?:TEST_F|POINT_TEST)\((\w+),", text, re.M)) & ALSO_ON_BOTH.keys():
+        patterns = out.setdefault(suite, [])
+        if ALSO_ON_BOTH[suite] == "*":
+            patterns.clear()
+        patterns.append(f"{suite}.{ALSO_ON_BOTH[suite]}")
     return {suite: patterns for suite, patterns in out.items() if patterns}
 
 

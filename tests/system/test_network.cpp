@@ -152,15 +152,19 @@ std::shared_ptr<const net::TlsIdentity> TestNetwork::identity_of(const std::stri
   const auto device = crypto::open_software_device(network_->secret_of(name + ".master"), *rng_);
   if (!device) throw std::runtime_error(device.error().message);
   const auto suite = *crypto::find_suite(network_->options().suite);
-  const auto database = databases_.find(name);
-  auto store =
-      database == databases_.end()
-          ? node::CredentialStore::open(network_->state_of(name) / "credentials.db", **device, *suite)
-          : node::CredentialStore::open(store::PostgresqlPlace{.conninfo = database->second, .schema = "credentials", .connections = 2}, **device, *suite);
+  const auto place = place_of(name, "credentials");
+  auto store = place ? node::CredentialStore::open(*place, **device, *suite)
+                     : node::CredentialStore::open(network_->state_of(name) / "credentials.db", **device, *suite);
   if (!store) throw std::runtime_error(store.error().message);
   auto credentials = (*store)->load();
   if (!credentials || !*credentials) throw std::runtime_error(name + " has no credentials");
   return (*credentials)->tls;
+}
+
+std::optional<store::PostgresqlPlace> TestNetwork::place_of(const std::string& kms, const std::string& schema) const {
+  const auto database = databases_.find(kms);
+  if (database == databases_.end()) return std::nullopt;
+  return store::PostgresqlPlace{.conninfo = database->second, .schema = schema, .connections = 2};
 }
 
 std::shared_ptr<const net::TlsIdentity> TestNetwork::enrol_spare(const std::string& name) {

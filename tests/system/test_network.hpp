@@ -16,6 +16,7 @@
 #include "node/credentials.hpp"
 #include "operator.hpp"
 #include "points/points.hpp"
+#include "store/store.hpp"
 #include "temporary_directory.hpp"
 #include "test_terminal.hpp"
 
@@ -65,6 +66,9 @@ class TestNetwork {
   /// One request to `endpoint` at `callee` from `caller` ("" : without a certificate).
   Result<net::Response> call(const std::string& caller, points::Endpoint endpoint, const std::string& callee, ByteView body, const std::string& query = "");
   Result<net::Response> call_json(const std::string& caller, points::Endpoint endpoint, const std::string& callee, const wire::Json& body);
+
+  /// Where a KMS keeps `schema` on the server; nothing if it keeps it in files.
+  [[nodiscard]] std::optional<store::PostgresqlPlace> place_of(const std::string& kms, const std::string& schema) const;
 
   /// Enrols the spare identity (an element that is expected but never started) and returns its credentials.
   std::shared_ptr<const net::TlsIdentity> enrol_spare(const std::string& name);
