@@ -100,19 +100,36 @@ app::Operator& TestNetwork::op() {
   return *operator_;
 }
 
-void TestNetwork::enrol(const std::string& uid) {
-  const auto done = app::enrol_terminal(*network_, QANAT_PROGRAM, op(), **network_->terminal(uid));
+void TestNetwork::enrol(const std::string& uid) { enrol(**network_->terminal(uid)); }
+
+void TestNetwork::enrol(const app::TerminalPlan& terminal) {
+  const auto done = app::enrol_terminal(*network_, QANAT_PROGRAM, op(), terminal);
   ASSERT_TRUE(done) << done.error().message;
 }
 
+app::TerminalPlan TestNetwork::further_terminal(const std::string& model, const std::string& uid, const std::string& number) {
+  app::TerminalPlan out = **network_->terminal(model);
+  std::string config = text_of(network_->config_of(model));
+  const auto replace = [&config](const std::string& from, const std::string& to) {
+    for (std::size_t at = config.find(from); at != std::string::npos; at = config.find(from, at + to.size())) config.replace(at, from.size(), to);
+  };
+  replace("/" + model + "\"", "/" + uid + "\"");
+  replace("/" + model + ".", "/" + uid + ".");
+  replace("uid = \"" + model + "\"", "uid = \"" + uid + "\"");
+  replace(out.number, number);
+  out.uid = uid;
+  out.number = number;
+  std::ofstream(network_->config_of(uid), std::ios::binary | std::ios::trunc) << config;
+  std::filesystem::create_directories(network_->state_of(uid));
+  std::filesystem::permissions(network_->state_of(uid), std::filesystem::perms::owner_all);
+  return out;
+}
+
 TestTerminal& TestNetwork::terminal(const std::string& uid) {
-  auto& slot = terminals_[uid];
-  if (!slot) {
-    auto opened = TestTerminal::open(*network_, uid);
-    if (!opened) throw std::runtime_error("terminal " + uid + ": " + opened.error().message);
-    slot = *std::move(opened);
-  }
-  return *slot;
+  if (const auto known = terminals_.find(uid); known != terminals_.end()) return *known->second;
+  auto opened = TestTerminal::open(*network_, uid);
+  if (!opened) throw std::runtime_error("terminal " + uid + ": " + opened.error().message);
+  return *terminals_.emplace(uid, *std::move(opened)).first->second;
 }
 
 std::string TestNetwork::Pair::reasons() const {

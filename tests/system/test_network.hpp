@@ -45,7 +45,10 @@ class TestNetwork {
 
   /// Provisions and enrols through the real terminal process.
   void enrol(const std::string& uid);
-  /// The enrolled terminal, to be driven in this process. Its process must not run meanwhile.
+  void enrol(const app::TerminalPlan& terminal);
+  /// The files of a further terminal, configured like `model` but for its name and number; it has not enrolled.
+  app::TerminalPlan further_terminal(const std::string& model, const std::string& uid, const std::string& number);
+  /// The enrolled terminal, to be driven in this process. Its process must not run meanwhile. Several threads may ask for terminals that were asked for before.
   TestTerminal& terminal(const std::string& uid);
   /// Both terminals apply at the same time for a fresh session: what each got.
   struct Pair {
