@@ -3,6 +3,7 @@
 
 #include "applicants.hpp"
 #include "file_size_limit.hpp"
+#include "group_order.hpp"
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
@@ -29,21 +30,7 @@ class GroupsTest : public testing::TestWithParam<test::StoreKind> {
 
   Bytes signed_order(const Person& who, const wire::GroupEpoch& after, GroupOrder order, std::vector<Number> members,
                      const std::function<void(wire::GroupRequest&)>& change = {}) {
-    node::Node& node = kms_.node();
-    wire::GroupRequest message{.group = after.group,
-                               .order = order,
-                               .epoch = after.epoch,
-                               .uid = who.terminal.uid,
-                               .number = number(who),
-                               .kms_id = ElementName("kms-a"),
-                               .nonce = node.rng().bytes(wire::nonce_size),
-                               .ts_ms = SystemClock().now_ms(),
-                               .min_assurance = wire::Assurance::local_rng,
-                               .token_ref = Bytes(node.suite().digest),
-                               .fps = who.fps,
-                               .members = std::move(members)};
-    if (change) change(message);
-    return must(wire::sign_message(node.suite(), node.settings().policy_epoch, message, who.signer, who.fps, node.rng())).octets;
+    return signed_group_order(kms_.node(), who, after, order, std::move(members), change);
   }
   Result<wire::GroupState> send(const Person& who, const Bytes& octets) {
     kms_.applying_ = &who;
