@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the table of tests that prove reference points: one line {point, "Suite.Test", refusal, kms_store} per
+"""Writes the table of tests that prove reference points: one line {point, "Suite.Test", refusal, kms_store, skippable} per
 
     POINT_TEST(Fixture, Km_1, accepts, DeliversOneKeyToBothEnds)
 
 in tests/system/*.cpp. The macro (tests/system/point_test.hpp) makes the gtest name from the same words, so a test that is renamed
-or removed changes what `qanat points` claims.
+or removed changes what `qanat points` claims. The table is made before any test has run: of tests whose source skips them on machines that do not
+allow them, it says so.
 
 Tests of the points in ON_BOTH, and those of ALSO_ON_BOTH, are run twice: with the KMSs' state in files, and in PostgreSQL. `point_evidence.py ROOT --postgresql`
 tells ctest which these are, one line SUITE=FILTER per suite (tests/CMakeLists.txt)."""
@@ -32,8 +33,9 @@ def tests_in(text: str):
 
 def rows_of(text: str) -> list[str]:
     """Rows of the table."""
+    skippable = "true" if "GTEST_SKIP" in text else "false"
     return [
-        f'    {{"{letters}-{number}", "{suite}.{test}", {"true" if refusal else "false"}, KmsStore::{store}}},\n'
+        f'    {{"{letters}-{number}", "{suite}.{test}", {"true" if refusal else "false"}, KmsStore::{store}, {skippable}}},\n'
         for suite, (letters, number), test, refusal, stores in tests_in(text)
         for store in stores
     ]

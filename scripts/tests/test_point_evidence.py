@@ -20,18 +20,23 @@ class PointEvidenceTest(unittest.TestCase):
         self.assertEqual(
             rows_of(KMS_POINT),
             [
-                '    {"Km-1", "Calls.Km_1_accepts_OneKey", false, KmsStore::sqlite},\n',
-                '    {"Km-1", "Calls.Km_1_accepts_OneKey", false, KmsStore::postgresql},\n',
-                '    {"Km-1", "Calls.Km_1_refuses_Others", true, KmsStore::sqlite},\n',
-                '    {"Km-1", "Calls.Km_1_refuses_Others", true, KmsStore::postgresql},\n',
+                '    {"Km-1", "Calls.Km_1_accepts_OneKey", false, KmsStore::sqlite, false},\n',
+                '    {"Km-1", "Calls.Km_1_accepts_OneKey", false, KmsStore::postgresql, false},\n',
+                '    {"Km-1", "Calls.Km_1_refuses_Others", true, KmsStore::sqlite, false},\n',
+                '    {"Km-1", "Calls.Km_1_refuses_Others", true, KmsStore::postgresql, false},\n',
             ],
         )
 
     def test_others_are_proved_as_they_run(self):
-        self.assertEqual(rows_of(OTHER_POINT), ['    {"Kq-1", "Calls.Kq_1_refuses_Others", true, KmsStore::sqlite},\n'])
+        self.assertEqual(rows_of(OTHER_POINT), ['    {"Kq-1", "Calls.Kq_1_refuses_Others", true, KmsStore::sqlite, false},\n'])
         with_a_server = '#include "postgresql.hpp"\n' + KMS_POINT
         self.assertTrue(all("KmsStore::postgresql" in row for row in rows_of(with_a_server)))
         self.assertEqual(len(rows_of(with_a_server)), 2)
+
+    def test_a_test_that_may_be_skipped_is_called_so(self):
+        rows = rows_of("void SetUp() override { if (!root()) GTEST_SKIP(); }\n" + KMS_POINT)
+        self.assertTrue(all(row.endswith(", true},\n") for row in rows))
+        self.assertEqual(len(rows), 4)
 
     def test_the_second_run_is_of_what_is_claimed_for_it_and_of_nothing_else(self):
         self.assertEqual(filters_of(KMS_POINT + OTHER_POINT), {"Calls": ["Calls.Km_1_*"]})
