@@ -73,7 +73,8 @@ POINT_TEST(KmsRounds, Cd_1, accepts, ARevocationThatAKmsFindsInTheListsThatItFet
   EXPECT_TRUE(network_->audit("kms-a", "kp.purged").empty());
   ASSERT_TRUE(network_->op().revoke(Identity{.domain = "a", .kind = Kind::app1, .name = "C"}));
   TestNetwork::await(
-      "kms-a to find C in a list", [] { return !network_->audit("kms-a", "kp.purged", "a revocation list has its certificate").empty(); }, std::chrono::seconds(30));
+      "kms-a to find C in a list", [] { return !network_->audit("kms-a", "kp.purged", "a revocation list has its certificate").empty(); },
+      std::chrono::seconds(30));
   for (const Json& record : network_->audit("kms-a", "kp.purged")) EXPECT_EQ(record.text("subject").value_or(""), "C");
   EXPECT_TRUE(network_->audit("kms-a", "kp.purged", "its certificates are revoked").empty()) << "no notice came";
 }

@@ -33,8 +33,9 @@ class FarKms {
       : network_(network),
         name_(who.name),
         credentials_(network.credentials(who)),
-        double_(network, who, {{Endpoint::km2_offer, [this](const net::Request& request) { return accept(request); }},
-                               {Endpoint::km2_group, [this](const net::Request& request) { return take(request); }}}) {}
+        double_(network, who,
+                {{Endpoint::km2_offer, [this](const net::Request& request) { return accept(request); }},
+                 {Endpoint::km2_group, [this](const net::Request& request) { return take(request); }}}) {}
   [[nodiscard]] const Double& peer() const { return double_; }
   [[nodiscard]] const ElementName& name() const { return name_; }
   [[nodiscard]] const wire::Fingerprints& fps() const { return credentials_.messages->fps; }
@@ -59,8 +60,8 @@ class FarKms {
                                  .ok_bitmap = 0,
                                  .fps = own.fps};
     auto framed = must(wire::sign_message(suite, 1, accept, own.signer, own.fps, network_.rng()));
-    wire::KmsKeys keys = wire::derive_kms_keys(suite, wire::th9_of(suite, offer.octets, framed.octets), wire::combine_shares({}), made.ss_classical, made.ss_ml_kem,
-                                               accept.sid_wk, offer.message.sid_call);
+    wire::KmsKeys keys = wire::derive_kms_keys(suite, wire::th9_of(suite, offer.octets, framed.octets), wire::combine_shares({}), made.ss_classical,
+                                               made.ss_ml_kem, accept.sid_wk, offer.message.sid_call);
     wire::append_confirmation(framed, keys.kc_b);
     carriers.insert_or_assign(accept.sid_wk, std::move(keys.wk));
     return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(own, framed.octets)};
@@ -183,7 +184,8 @@ TEST_P(GroupOverDomains, ADomainThatCannotBeHadKeepsANewGroupFromBeginning) {
   EXPECT_TRUE(refused.error().message.contains(carols_number.text())) << refused.error().message;
   EXPECT_TRUE(kms_b_.brought.empty()) << "nothing is brought before all have agreed";
   EXPECT_EQ(kms_b_.carriers.size(), 1U);
-  for (const auto& [sid_wk, wk] : kms_b_.carriers) EXPECT_EQ(leg(sid_wk, wire::Role::caller)->state, KeyState::destroyed) << "what was agreed on for it is gone";
+  for (const auto& [sid_wk, wk] : kms_b_.carriers)
+    EXPECT_EQ(leg(sid_wk, wire::Role::caller)->state, KeyState::destroyed) << "what was agreed on for it is gone";
   kms_c_.refuses = false;
   EXPECT_TRUE(opened());
 }
