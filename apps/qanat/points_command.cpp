@@ -30,7 +30,8 @@ std::vector<std::string> tests_of(std::string_view point) {
   std::vector<std::string> out;
   for (const points::Evidence& evidence : points::all_evidence()) {
     if (evidence.point != point) continue;
-    out.push_back(std::string(evidence.test) + (evidence.kms_store == points::KmsStore::postgresql ? ", KMSs on PostgreSQL" : ""));
+    out.push_back(std::string(evidence.test) + (evidence.kms_store == points::KmsStore::postgresql ? ", KMSs on PostgreSQL" : "") +
+                  (evidence.skippable ? ", where the machine allows it: skipped elsewhere" : ""));
   }
   return out;
 }

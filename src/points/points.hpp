@@ -200,6 +200,7 @@ struct Evidence {
   std::string_view test;
   bool refusal;  // the test shows a refusal (otherwise an acceptance)
   KmsStore kms_store;
+  bool skippable;  // it is skipped on a machine that does not allow it, and proves something only where it ran
 };
 std::span<const Evidence> all_evidence() noexcept;
 /// True where at least one accepting and one refusing test drive the point over the wire; with `store`, while the KMSs have their state there.

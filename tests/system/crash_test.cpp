@@ -166,11 +166,6 @@ std::string text_of(const std::filesystem::path& file) {
 
 void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
-  return text;
-}
-
 /// A network in which calls are made while its processes die.
 class CallsUnderCrashes : public SharedNetwork {
  protected:
@@ -483,18 +478,8 @@ class CrashAtEveryStep : public CallsUnderCrashes {
 
   /// A further subscriber of domain a, configured like C.
   static app::TerminalPlan new_terminal() {
-    const app::TerminalPlan& model = **net().network().terminal("C");
-    app::TerminalPlan out = model;
     const std::string number = std::to_string(100 + ++count_);
-    out.uid = "T" + number;
-    out.number = "+8655110000" + number;
-    std::string config = text_of(net().network().config_of(model.uid));
-    config = replaced(replaced(config, "/" + model.uid + "\"", "/" + out.uid + "\""), "/" + model.uid + ".", "/" + out.uid + ".");
-    config = replaced(replaced(config, "uid = \"" + model.uid + "\"", "uid = \"" + out.uid + "\""), model.number, out.number);
-    write(net().network().config_of(out.uid), config);
-    std::filesystem::create_directories(net().network().state_of(out.uid));
-    std::filesystem::permissions(net().network().state_of(out.uid), std::filesystem::perms::owner_all);
-    return out;
+    return net().further_terminal("C", "T" + number, "+8655110000" + number);
   }
 
   /// Provisions the terminal and runs its own enrolment to the end.

@@ -1,12 +1,16 @@
 // One KMS with two front ends on one PostgreSQL database: callers at one, callees at the other, what happens when a front end is killed and when the
 // database's connections are lost, and what one of them is told that both must act on.
+#include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <set>
 #include <sstream>
 #include <thread>
 
 #include "audit/audit.hpp"
+#include "crypto/kdf.hpp"
 #include "kms_saes.hpp"
 #include "point_test.hpp"
 #include "postgresql.hpp"
@@ -36,6 +40,85 @@ std::string with(const std::string& config, const std::string& table, const std:
   }
   return out;
 }
+
+using Moment = std::chrono::steady_clock::time_point;
+struct Span {
+  Moment from;
+  Moment until;
+};
+Span span_of(const std::function<void()>& what) {
+  const Moment from = std::chrono::steady_clock::now();
+  what();
+  return {.from = from, .until = std::chrono::steady_clock::now()};
+}
+bool meet(const Span& one, const Span& other) { return one.from <= other.until && other.from <= one.until; }
+
+/// Pairs of terminals that call one another, each in a thread of its own, until the end.
+class Calls {
+ public:
+  struct Pair {
+    std::string caller;
+    std::string callee;
+  };
+  struct Failure {
+    Span span;
+    bool caller_served = false;
+    std::string reasons;
+  };
+
+  Calls(TestNetwork& network, const std::vector<Pair>& pairs) : network_(network), agreed_(pairs.size()) {
+    for (const Pair& pair : pairs) {
+      for (const std::string& uid : {pair.caller, pair.callee}) (void)network_.terminal(uid);
+    }
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      threads_.emplace_back([this, i, pair = pairs[i]](const std::stop_token& over) {
+        while (!over.stop_requested()) call(pair, agreed_[i]);
+      });
+    }
+  }
+  /// Waits until every pair has had so many more calls.
+  void reach(const std::string& what, int more) {
+    const std::vector<int> before(agreed_.begin(), agreed_.end());
+    TestNetwork::await(
+        what, [&] { return std::ranges::equal(agreed_, before, [&](int now, int then) { return now >= then + more; }); }, std::chrono::seconds(90));
+  }
+  /// Ends them. Those that failed.
+  std::vector<Failure> end() {
+    for (std::jthread& thread : threads_) thread.request_stop();
+    threads_.clear();
+    return failures_;
+  }
+  [[nodiscard]] std::size_t agreed() const {
+    std::size_t out = 0;
+    for (const int calls : agreed_) out += static_cast<std::size_t>(calls);
+    return out;
+  }
+
+ private:
+  void call(const Pair& pair, std::atomic<int>& agreed) {
+    std::optional<TestNetwork::Pair> keys;
+    const Span span = span_of([&] { keys.emplace(network_.apply(pair.caller, pair.callee, std::chrono::seconds(20))); });
+    if (keys->caller && keys->callee) EXPECT_TRUE(keys->agree()) << pair.caller << " and " << pair.callee << " have different keys";
+    const std::lock_guard lock(mutex_);
+    for (const auto* one : {&keys->caller, &keys->callee}) {
+      if (!*one) continue;
+      EXPECT_TRUE(had_.insert(to_hex(crypto::digest(crypto::Hash::sha256, (*one)->wk.reveal()))).second) << "a working key came back";
+      break;  // the other's is the same
+    }
+    if (keys->agree()) {
+      ++agreed;
+    } else {
+      failures_.push_back({.span = span, .caller_served = keys->caller.has_value(), .reasons = pair.caller + " and " + pair.callee + ": " + keys->reasons()});
+    }
+  }
+
+  TestNetwork& network_;
+  std::vector<std::atomic<int>> agreed_;  // by pair
+  std::mutex mutex_;
+  std::vector<Failure> failures_;  // under mutex_
+  std::set<std::string> had_;      // digests of working keys; under mutex_
+  std::vector<std::jthread> threads_;  // the first to go
+};
 
 class FrontEndsTest : public testing::Test {
  protected:
@@ -132,43 +215,32 @@ class FrontEndsTest : public testing::Test {
 };
 
 TEST_F(FrontEndsTest, KilledFrontEndAndLostConnectionsNeitherDeliverTwiceNorLoseAndCallsGoOn) {
-  // A at the first front end calls C at the second (one domain) and B calls C (two domains).
-  std::atomic<int> agreed = 0;
-  std::atomic<int> failed = 0;
-  std::atomic<bool> enough = false;
-  std::mutex mutex;
-  std::string last_reasons;
-  std::jthread load([&] {
-    for (int call = 0; !enough; ++call) {
-      const TestNetwork::Pair pair = network_->apply(call % 2 == 0 ? "A" : "B", "C");
-      if (pair.caller && pair.callee) EXPECT_TRUE(pair.agree()) << "two ends with different keys";
-      ++(pair.agree() ? agreed : failed);
-      if (pair.agree()) continue;
-      const std::lock_guard lock(mutex);
-      last_reasons = pair.reasons();
-    }
-  });
-  const auto reach = [&](const std::string& what, int more) {
-    const int wanted = agreed + more;
-    TestNetwork::await(
-        what, [&] { return agreed >= wanted; }, std::chrono::seconds(60));
-  };
-  reach("calls with both front ends", 12);
+  // Four callers at once, at the first front end (one domain) or at kms-b (two domains), each with a callee of its own at the second front end.
+  const auto further = [&](const char* model, const char* uid, const char* number) { network_->enrol(network_->further_terminal(model, uid, number)); };
+  further("A", "A2", "+8655110000011");
+  further("C", "C2", "+8655110000012");
+  further("C", "C3", "+8655110000013");
+  further("C", "C4", "+8655110000014");
+  further("B", "B2", "+8655120000012");
+  ASSERT_FALSE(HasFatalFailure());
+  Calls calls(*network_, {{"A", "C"}, {"A2", "C2"}, {"B", "C3"}, {"B2", "C4"}});
+  calls.reach("calls with both front ends", 4);
   EXPECT_GT(deliveries_of(network_->network().state_of("kms-a")), 0U) << "callers are served by the first";
   EXPECT_GT(deliveries_of(second_state_), 0U) << "callees are served by the second";
   EXPECT_EQ(ask("SELECT count(DISTINCT front_end) FROM kms.working_key").front(), "1") << "legs are made where the caller, or his KMS, applies";
 
-  ::kill(second_->pid(), SIGKILL);
-  second_->stop(std::chrono::milliseconds(1000));
-  reach("calls with one front end", 12);
+  const Span killed = span_of([&] {
+    ::kill(second_->pid(), SIGKILL);
+    second_->stop(std::chrono::milliseconds(1000));
+  });
+  calls.reach("calls with one front end", 4);
   start_second();
-  cluster_.end_connections(database_);
-  reach("calls after the database's connections were lost", 12);
-  enough = true;
-  load.join();
-  {
-    const std::lock_guard lock(mutex);
-    EXPECT_LE(failed, agreed / 3) << "only what was under way may fail: " << last_reasons;
+  const Span lost = span_of([&] { cluster_.end_connections(database_); });
+  calls.reach("calls after the database's connections were lost", 4);
+  for (const Calls::Failure& one : calls.end()) {
+    // A call that began later, or had ended before, is none of those that may fail.
+    EXPECT_TRUE(meet(one.span, killed) || meet(one.span, lost)) << "was under way neither at the death of the front end nor at the loss of the connections: " << one.reasons;
+    if (!meet(one.span, lost)) EXPECT_TRUE(one.caller_served) << "nothing of the caller was under way at the front end that died: " << one.reasons;
   }
 
   std::size_t delivered = 0;
@@ -181,7 +253,7 @@ TEST_F(FrontEndsTest, KilledFrontEndAndLostConnectionsNeitherDeliverTwiceNorLose
     ASSERT_EQ(state.size(), 1U) << what;
     EXPECT_TRUE(state.front() == "delivered" || state.front() == "confirmed" || state.front() == "destroyed") << what << " is lost: " << state.front();
   }
-  EXPECT_GE(delivered, static_cast<std::size_t>(agreed.load()));
+  EXPECT_GE(delivered, calls.agreed());
   EXPECT_EQ(ask("SELECT count(*) FROM kms.working_key WHERE (state = 'destroyed') <> (sealed_wk IS NULL)").front(), "0");
   for (const std::filesystem::path& state : {network_->network().state_of("kms-a"), second_state_}) {
     EXPECT_TRUE(audit::verify(state / "audit.jsonl")) << state;

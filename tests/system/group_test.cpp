@@ -1,7 +1,4 @@
 // Group calls over the wire: four terminals in two domains, one key per epoch; and what is refused, or dies, on the way.
-#include <fstream>
-
-#include "network_session.hpp"
 #include "point_test.hpp"
 #include "program.hpp"
 #include "terminal/group.hpp"
@@ -42,26 +39,7 @@ class GroupNetwork : public SharedNetwork {
     for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
   }
   /// A second terminal of domain b, configured like B.
-  static void enrol_d() {
-    app::TerminalPlan d = **net().network().terminal("B");
-    std::ifstream in(net().network().config_of("B"), std::ios::binary);
-    std::string config(std::istreambuf_iterator<char>(in), {});
-    const auto replace = [&config](const std::string& from, const std::string& to) {
-      for (std::size_t at = config.find(from); at != std::string::npos; at = config.find(from, at + to.size())) config.replace(at, from.size(), to);
-    };
-    const std::string number = "+8655120000004";
-    replace("/B\"", "/D\"");
-    replace("/B.", "/D.");
-    replace("uid = \"B\"", "uid = \"D\"");
-    replace(d.number, number);
-    d.uid = "D";
-    d.number = number;
-    std::ofstream(net().network().config_of("D"), std::ios::binary | std::ios::trunc) << config;
-    std::filesystem::create_directories(net().network().state_of("D"));
-    std::filesystem::permissions(net().network().state_of("D"), std::filesystem::perms::owner_all);
-    const auto done = app::enrol_terminal(net().network(), QANAT_PROGRAM, net().op(), d);
-    ASSERT_TRUE(done) << done.error().message;
-  }
+  static void enrol_d() { net().enrol(net().further_terminal("B", "D", "+8655120000004")); }
 
   static Deadline in_time() { return Deadline::after(group_within); }
   static Number number(const std::string& uid) { return net().terminal(uid).number(); }

@@ -62,9 +62,15 @@ std::vector<std::string> of_kind(const app::Network& network, Kind kind) {
   return out;
 }
 
-void read(const std::filesystem::path& file, std::span<const store::Migration> migrations, std::string_view sql,
-          const std::function<void(const store::Row&)>& each) {
-  const auto database = store::Store::open(file, migrations);
+using Database = Result<std::unique_ptr<store::Store>>;
+
+/// Of a KMS that does not run.
+Database database_of(const TestNetwork& network, const std::string& kms) {
+  if (const auto place = network.place_of(kms, "kms")) return store::Store::open(*place, kms::migrations);
+  return store::Store::open(network.network().state_of(kms) / "kms.db", kms::migrations);
+}
+
+void read(const Database& database, std::string_view sql, const std::function<void(const store::Row&)>& each) {
   ASSERT_TRUE(database) << database.error().message;
   const auto done = (*database)->transact([&](store::Transaction& transaction) { return transaction.query(sql, {}, each); });
   EXPECT_TRUE(done) << done.error().message;
@@ -78,10 +84,10 @@ using LinkKeys = std::map<KeyId, LinkKeyRow>;
 
 /// Keys that the database knows of, by link: in their chunk, or gone from it.
 std::map<std::string, LinkKeys> link_keys_of(const app::Network& network, const std::string& qkm) {
-  const std::filesystem::path database = network.state_of(qkm) / "qkm.db";
+  const Database database = store::Store::open(network.state_of(qkm) / "qkm.db", qkm::migrations);
   constexpr std::string_view prefix = "link/";
   std::map<std::string, LinkKeys> out;
-  read(database, qkm::migrations, "SELECT stock, batch_id, own, size, gone, length(sealed) FROM key_chunk", [&](const store::Row& row) {
+  read(database, "SELECT stock, batch_id, own, size, gone, length(sealed) FROM key_chunk", [&](const store::Row& row) {
     const BatchId batch(row.blob(1));
     const Bytes gone = row.blob(4);
     std::int64_t left = 0;
@@ -93,7 +99,7 @@ std::map<std::string, LinkKeys> link_keys_of(const app::Network& network, const 
     EXPECT_EQ(row.integer(5), 32 * left + 28) << qkm << ": chunk " << batch.hex() << " has octets of other keys than those that are left";
     EXPECT_GT(left, 0) << qkm << ": chunk " << batch.hex() << " is empty and still there";
   });
-  read(database, qkm::migrations, "SELECT stock, batch_id, first, count, state FROM key_run", [&](const store::Row& row) {
+  read(database, "SELECT stock, batch_id, first, count, state FROM key_run", [&](const store::Row& row) {
     for (std::int64_t i = 0; i < row.integer(3); ++i) {
       const KeyId id = key_id(BatchId(row.blob(1)), static_cast<std::uint32_t>(row.integer(2) + i));
       if (!row.text(0).starts_with(prefix)) continue;
@@ -154,10 +160,10 @@ void expect_each_key_used_once(TestNetwork& network) {
   for (const auto& [key, places] : used_over) EXPECT_LE(places.size(), 2U) << "link key " << key << " was used at more than the two ends of its link";
 }
 
-void expect_no_key_outlives_its_use(const app::Network& network, UnixMs stopped) {
-  for (const std::string& kms : of_kind(network, Kind::kms)) {
+void expect_no_key_outlives_its_use(const TestNetwork& network, UnixMs stopped) {
+  for (const std::string& kms : of_kind(network.network(), Kind::kms)) {
     std::size_t rows = 0;
-    read(network.state_of(kms) / "kms.db", kms::migrations, "SELECT sid_wk, state, sealed_wk IS NULL, expires_ms FROM working_key", [&](const store::Row& row) {
+    read(database_of(network, kms), "SELECT sid_wk, state, sealed_wk IS NULL, expires_ms FROM working_key", [&](const store::Row& row) {
       ++rows;
       const std::string what = kms + ": working key " + to_hex(row.blob(0)) + " is " + row.text(1);
       const bool destroyed = row.text(1) == "destroyed";
@@ -175,7 +181,12 @@ void expect_ends_on_record(TestNetwork& network) {
     for (const wire::Json& entry : network.audit(kms, "")) {
       if (ends.contains(entry.text("action").value_or(""))) recorded.insert(entry.text("object").value_or("") + " of " + entry.text("subject").value_or(""));
     }
-    read(network.network().state_of(kms) / "kms.db", kms::migrations, "SELECT sid_wk, uid FROM working_key WHERE state = 'destroyed'", [&](const store::Row& row) {
+    const Database database = database_of(network, kms);
+    if (network.place_of(kms, "kms"))
+      read(database, "SELECT action, object, subject FROM owed_record", [&](const store::Row& row) {
+        if (ends.contains(row.text(0))) recorded.insert(row.text(1) + " of " + row.text(2));
+      });
+    read(database, "SELECT sid_wk, uid FROM working_key WHERE state = 'destroyed'", [&](const store::Row& row) {
       const std::string leg = to_hex(row.blob(0)) + " of " + row.text(1);
       EXPECT_TRUE(recorded.contains(leg)) << kms << ": the end of working key " << leg << " is not on record";
     });
@@ -199,7 +210,7 @@ void expect_keys_in_order(TestNetwork& network) {
   for (const std::string& element : key_holders(network.network())) network.running().stop_element(element, app::RunningNetwork::Ending::orderly);
   expect_whole_audit_chains(network);
   expect_each_key_used_once(network);
-  expect_no_key_outlives_its_use(network.network(), stopped);
+  expect_no_key_outlives_its_use(network, stopped);
   expect_ends_on_record(network);
   expect_links_to_agree(network.network());
   for (const std::string& element : key_holders(network.network())) {

@@ -15,8 +15,9 @@ void expect_whole_audit_chains(TestNetwork& network);
 /// used anywhere but at the two ends of its link.
 void expect_each_key_used_once(TestNetwork& network);
 /// Working keys end within their lifetime, and what is past its use holds no octets. The KMSs do not run meanwhile; they stopped at `stopped`.
-void expect_no_key_outlives_its_use(const app::Network& network, UnixMs stopped);
-/// The end of every working key that a KMS still knows is in its audit record. The KMSs do not run meanwhile.
+void expect_no_key_outlives_its_use(const TestNetwork& network, UnixMs stopped);
+/// The end of every working key that a KMS still knows is in its audit record; of one whose database may have other front ends, at least owed to the record
+/// there, which they put right within a minute. The KMSs do not run meanwhile.
 void expect_ends_on_record(TestNetwork& network);
 /// A link's end never has in stock, as its own to use, a key that the other end has seen used. The QKMs do not run meanwhile.
 void expect_links_to_agree(const app::Network& network);

@@ -100,19 +100,36 @@ app::Operator& TestNetwork::op() {
   return *operator_;
 }
 
-void TestNetwork::enrol(const std::string& uid) {
-  const auto done = app::enrol_terminal(*network_, QANAT_PROGRAM, op(), **network_->terminal(uid));
+void TestNetwork::enrol(const std::string& uid) { enrol(**network_->terminal(uid)); }
+
+void TestNetwork::enrol(const app::TerminalPlan& terminal) {
+  const auto done = app::enrol_terminal(*network_, QANAT_PROGRAM, op(), terminal);
   ASSERT_TRUE(done) << done.error().message;
 }
 
+app::TerminalPlan TestNetwork::further_terminal(const std::string& model, const std::string& uid, const std::string& number) {
+  app::TerminalPlan out = **network_->terminal(model);
+  std::string config = text_of(network_->config_of(model));
+  const auto replace = [&config](const std::string& from, const std::string& to) {
+    for (std::size_t at = config.find(from); at != std::string::npos; at = config.find(from, at + to.size())) config.replace(at, from.size(), to);
+  };
+  replace("/" + model + "\"", "/" + uid + "\"");
+  replace("/" + model + ".", "/" + uid + ".");
+  replace("uid = \"" + model + "\"", "uid = \"" + uid + "\"");
+  replace(out.number, number);
+  out.uid = uid;
+  out.number = number;
+  std::ofstream(network_->config_of(uid), std::ios::binary | std::ios::trunc) << config;
+  std::filesystem::create_directories(network_->state_of(uid));
+  std::filesystem::permissions(network_->state_of(uid), std::filesystem::perms::owner_all);
+  return out;
+}
+
 TestTerminal& TestNetwork::terminal(const std::string& uid) {
-  auto& slot = terminals_[uid];
-  if (!slot) {
-    auto opened = TestTerminal::open(*network_, uid);
-    if (!opened) throw std::runtime_error("terminal " + uid + ": " + opened.error().message);
-    slot = *std::move(opened);
-  }
-  return *slot;
+  if (const auto known = terminals_.find(uid); known != terminals_.end()) return *known->second;
+  auto opened = TestTerminal::open(*network_, uid);
+  if (!opened) throw std::runtime_error("terminal " + uid + ": " + opened.error().message);
+  return *terminals_.emplace(uid, *std::move(opened)).first->second;
 }
 
 std::string TestNetwork::Pair::reasons() const {
@@ -152,15 +169,19 @@ std::shared_ptr<const net::TlsIdentity> TestNetwork::identity_of(const std::stri
   const auto device = crypto::open_software_device(network_->secret_of(name + ".master"), *rng_);
   if (!device) throw std::runtime_error(device.error().message);
   const auto suite = *crypto::find_suite(network_->options().suite);
-  const auto database = databases_.find(name);
-  auto store =
-      database == databases_.end()
-          ? node::CredentialStore::open(network_->state_of(name) / "credentials.db", **device, *suite)
-          : node::CredentialStore::open(store::PostgresqlPlace{.conninfo = database->second, .schema = "credentials", .connections = 2}, **device, *suite);
+  const auto place = place_of(name, "credentials");
+  auto store = place ? node::CredentialStore::open(*place, **device, *suite)
+                     : node::CredentialStore::open(network_->state_of(name) / "credentials.db", **device, *suite);
   if (!store) throw std::runtime_error(store.error().message);
   auto credentials = (*store)->load();
   if (!credentials || !*credentials) throw std::runtime_error(name + " has no credentials");
   return (*credentials)->tls;
+}
+
+std::optional<store::PostgresqlPlace> TestNetwork::place_of(const std::string& kms, const std::string& schema) const {
+  const auto database = databases_.find(kms);
+  if (database == databases_.end()) return std::nullopt;
+  return store::PostgresqlPlace{.conninfo = database->second, .schema = schema, .connections = 2};
 }
 
 std::shared_ptr<const net::TlsIdentity> TestNetwork::enrol_spare(const std::string& name) {

@@ -16,6 +16,7 @@
 #include "node/credentials.hpp"
 #include "operator.hpp"
 #include "points/points.hpp"
+#include "store/store.hpp"
 #include "temporary_directory.hpp"
 #include "test_terminal.hpp"
 
@@ -44,7 +45,10 @@ class TestNetwork {
 
   /// Provisions and enrols through the real terminal process.
   void enrol(const std::string& uid);
-  /// The enrolled terminal, to be driven in this process. Its process must not run meanwhile.
+  void enrol(const app::TerminalPlan& terminal);
+  /// The files of a further terminal, configured like `model` but for its name and number; it has not enrolled.
+  app::TerminalPlan further_terminal(const std::string& model, const std::string& uid, const std::string& number);
+  /// The enrolled terminal, to be driven in this process. Its process must not run meanwhile. Several threads may ask for terminals that were asked for before.
   TestTerminal& terminal(const std::string& uid);
   /// Both terminals apply at the same time for a fresh session: what each got.
   struct Pair {
@@ -65,6 +69,9 @@ class TestNetwork {
   /// One request to `endpoint` at `callee` from `caller` ("" : without a certificate).
   Result<net::Response> call(const std::string& caller, points::Endpoint endpoint, const std::string& callee, ByteView body, const std::string& query = "");
   Result<net::Response> call_json(const std::string& caller, points::Endpoint endpoint, const std::string& callee, const wire::Json& body);
+
+  /// Where a KMS keeps `schema` on the server; nothing if it keeps it in files.
+  [[nodiscard]] std::optional<store::PostgresqlPlace> place_of(const std::string& kms, const std::string& schema) const;
 
   /// Enrols the spare identity (an element that is expected but never started) and returns its credentials.
   std::shared_ptr<const net::TlsIdentity> enrol_spare(const std::string& name);

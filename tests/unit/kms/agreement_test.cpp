@@ -9,6 +9,7 @@
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -23,7 +24,7 @@ const Identity agreement_qkm = identity("qanat://a/qkm/qkm-a");
 const Number agreement_alice("+8613800000001");
 const Number agreement_bob("+8613900000002");
 
-class KmsAgreementTest : public testing::Test {
+class KmsAgreementTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   KmsAgreementTest()
       : cmsp_credentials_(network_.credentials(agreement_cmsp)),
@@ -291,13 +292,15 @@ class KmsAgreementTest : public testing::Test {
   node::StepTrace trace_{network_.state_of(kms_id)};
   Errands errands_;  // not started: what would be told in the background is not
   KmsSettings settings_;
-  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+  test::TestStores stores_{GetParam()};
+  std::unique_ptr<store::Store> store_ = must(stores_.open(folder_ / "kms.db", migrations));
   Ledger ledger_{node_->device()};
   std::unique_ptr<Agreement> agreement_;
   Terminal alice_;
 };
+INSTANTIATE_TEST_SUITE_P(Stores, KmsAgreementTest, test::every_store_kind, test::name_of);
 
-TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmation) {
+TEST_P(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmation) {
   for (const bool with_quantum : {false, true}) {
     quantum_ = with_quantum;
     const Asked wanted = asked();
@@ -316,7 +319,7 @@ TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmat
   EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::generated);
 }
 
-TEST_F(KmsAgreementTest, OfTheStockThatIsKeptACallTakesWhatItDemandsAlone) {
+TEST_P(KmsAgreementTest, OfTheStockThatIsKeptACallTakesWhatItDemandsAlone) {
   settings_.policy.quantum_reserve = 10;
   open();
   quantum_ = true;
@@ -332,7 +335,7 @@ TEST_F(KmsAgreementTest, OfTheStockThatIsKeptACallTakesWhatItDemandsAlone) {
   EXPECT_EQ(drawn_, 2);
 }
 
-TEST_F(KmsAgreementTest, ForADomainThatNoQuantumKeyLeadsToNoCallAsksTheQkm) {
+TEST_P(KmsAgreementTest, ForADomainThatNoQuantumKeyLeadsToNoCallAsksTheQkm) {
   settings_.policy.no_quantum_with = {"b"};
   open();
   quantum_ = true;
@@ -343,7 +346,7 @@ TEST_F(KmsAgreementTest, ForADomainThatNoQuantumKeyLeadsToNoCallAsksTheQkm) {
   EXPECT_EQ(drawn_, 0);
 }
 
-TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsNotTold) {
+TEST_P(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsNotTold) {
   const UnixMs now = node_->clock().now_ms();
   const auto keys = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = network_.suite(), .lifetime = std::chrono::hours(24)}, now));
   const auto draw = [&](const std::string&, std::int64_t, std::int64_t, Deadline) -> Result<QuantumShares> {
@@ -385,7 +388,7 @@ TEST_F(KmsAgreementTest, WhatBecomesOfAKeyOfThePoolStandsThereAlsoWhereTheQkmIsN
   EXPECT_EQ(fate_after(ErrorCode::conflict), "history, used") << "the other KMS has a key that is made of it";
 }
 
-TEST_F(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
+TEST_P(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
   answers_lost_ = 1;
   const Asked wanted = asked();
   must(call(wanted));
@@ -397,7 +400,7 @@ TEST_F(KmsAgreementTest, AConfirmationWhoseAnswerIsLostIsMadeOnceMore) {
   EXPECT_EQ(confirmed_.size(), 4U);
 }
 
-TEST_F(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
+TEST_P(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
   const auto share = [](std::uint8_t path, std::uint8_t id) {
     return wire::ShareRef{.path_id = PathId(Bytes(PathId::size, path)), .key_id = KeyId(Bytes(KeyId::size, id))};
   };
@@ -440,7 +443,7 @@ TEST_F(KmsAgreementTest, BothKmssSayOverHowManyPathsTheKeysCameThatWentIn) {
   }
 }
 
-TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
+TEST_P(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
   const auto refused = [&](const std::function<void(wire::SessionGrant&)>& change) {
     change_grant_ = change;
     return refusal(call());
@@ -457,7 +460,7 @@ TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
   EXPECT_TRUE(call());
 }
 
-TEST_F(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificatesAndProveTheKey) {
+TEST_P(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificatesAndProveTheKey) {
   const auto refused = [&](const std::function<void(wire::KmsAccept&)>& change) {
     change_accept_ = change;
     return refusal(call());
@@ -478,7 +481,7 @@ TEST_F(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificate
   EXPECT_TRUE(call());
 }
 
-TEST_F(KmsAgreementTest, AnOfferThatGotNoAnswerIsMadeOnceMoreAndARefusalIsFinal) {
+TEST_P(KmsAgreementTest, AnOfferThatGotNoAnswerIsMadeOnceMoreAndARefusalIsFinal) {
   offers_fail_ = {ErrorCode::unavailable};
   EXPECT_TRUE(call());
   ASSERT_EQ(offers_.size(), 2U);
@@ -491,7 +494,7 @@ TEST_F(KmsAgreementTest, AnOfferThatGotNoAnswerIsMadeOnceMoreAndARefusalIsFinal)
   EXPECT_EQ(offers_.size(), 5U);
 }
 
-TEST_F(KmsAgreementTest, ATakeThatGotNoAnswerIsMadeOnceMoreUnderItsName) {
+TEST_P(KmsAgreementTest, ATakeThatGotNoAnswerIsMadeOnceMoreUnderItsName) {
   quantum_ = true;
   takes_lost_ = 1;
   EXPECT_EQ(must(call()).source, Source::quantum_and_pqc);
@@ -505,7 +508,7 @@ TEST_F(KmsAgreementTest, ATakeThatGotNoAnswerIsMadeOnceMoreUnderItsName) {
   EXPECT_EQ(takes_.size(), 5U) << "that there are none is an answer";
 }
 
-TEST_F(KmsAgreementTest, TheSameOfferAgainGetsTheSameAnswerUntilThatIsConfirmed) {
+TEST_P(KmsAgreementTest, TheSameOfferAgainGetsTheSameAnswerUntilThatIsConfirmed) {
   quantum_ = true;
   const wire::SessionNotify with = announced();
   const Proposed proposal = proposed(with);
@@ -549,7 +552,7 @@ TEST_F(KmsAgreementTest, TheSameOfferAgainGetsTheSameAnswerUntilThatIsConfirmed)
   refused(late, "the key that was agreed on is gone");
 }
 
-TEST_F(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {
+TEST_P(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {
   settings_.pqc_fallback = false;
   open();
   quantum_ = true;
@@ -562,7 +565,7 @@ TEST_F(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {
   EXPECT_FALSE(offered(announced(), [](wire::KmsOffer& m) { m.shares.clear(); })) << "the caller's domain allows itself what this one does not";
 }
 
-TEST_F(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
+TEST_P(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
   const auto refused = [&](const std::function<void(wire::SessionNotify&)>& change) {
     wire::SessionNotify message = session();
     change(message);
@@ -583,7 +586,7 @@ TEST_F(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
   EXPECT_EQ(refusal(notified(good)), ErrorCode::conflict) << "a session is announced once";
 }
 
-TEST_F(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
+TEST_P(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
   const UnixMs now = SystemClock().now_ms();
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(begin_life(transaction, now, now - 10'000, NewLife::other_history));
@@ -599,7 +602,7 @@ TEST_F(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
   EXPECT_TRUE(offer.error().message.contains("KmsOffer: is from before the database was restored")) << offer.error().message;
 }
 
-TEST_F(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
+TEST_P(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
   const auto expect_refusal = [](const auto& answer, std::string_view message) {
     ASSERT_EQ(refusal(answer), ErrorCode::denied) << message;
     EXPECT_TRUE(answer.error().message.contains(std::string(message) + ": policy epoch 2 is not in force")) << answer.error().message;
@@ -621,7 +624,7 @@ TEST_F(KmsAgreementTest, WhatIsOfAnotherPolicyEpochIsRefused) {
   EXPECT_TRUE(confirmed(far.confirm));
 }
 
-TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
+TEST_P(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
   EXPECT_EQ(refusal(offered(session())), ErrorCode::not_found) << "nobody announced it";
   EXPECT_EQ(refusal(offered(announced(), [this](wire::KmsOffer& m) { m.sid_call = network_.rng().id<SidCall>(); })), ErrorCode::denied);
   EXPECT_EQ(refusal(offered(announced(), [this](wire::KmsOffer& m) { m.fps = stranger_.messages->fps; })), ErrorCode::denied);
@@ -636,7 +639,7 @@ TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
   EXPECT_TRUE(offered(announced()));
 }
 
-TEST_F(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysIsRefused) {
+TEST_P(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysIsRefused) {
   const wire::SessionNotify with = announced();
   const wire::SessionNotify unnamed = announced([](wire::SessionNotify& m) { m.uid_b = Uid(); });
   run("UPDATE terminal SET confirmed = 0");
@@ -651,7 +654,7 @@ TEST_F(KmsAgreementTest, AnOfferForWhoIsNotServedAnyMoreOrHasAnotherNumbersKeysI
   EXPECT_TRUE(offered(with));
 }
 
-TEST_F(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
+TEST_P(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
   const auto on_record = [this](std::string_view text) { return test::audited(network_.state_of(kms_id), text); };
   must(offered(announced(), [](wire::KmsOffer& m) { m.shares.clear(); }));
   EXPECT_FALSE(on_record("\"km-3.fetch\""));
@@ -662,7 +665,7 @@ TEST_F(KmsAgreementTest, WhatTheOfferDidNotNameIsNoFinding) {
   EXPECT_TRUE(on_record("the QKM here has none of the 1 that the offer of kms-b names"));
 }
 
-TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
+TEST_P(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   const wire::SessionNotify with = announced();
   const Proposed proposal = proposed(with);
   const Bytes answer = must(offered(proposal)).body;
@@ -687,7 +690,7 @@ TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
   EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "and known for its time";
 }
 
-TEST_F(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes) {
+TEST_P(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes) {
   const wire::SessionNotify with = announced();
   const auto wait = [&](const SidWk& sid_wk, const Terminal& callee, std::chrono::milliseconds at_most) {
     return refusal(agreement_->wait_for_leg(sid_wk, callee, Deadline::after(at_most)));
@@ -718,7 +721,7 @@ TEST_F(KmsAgreementTest, WhoWaitsForInventedSessionsKeepsNobodyFromAnnouncedOnes
   EXPECT_EQ(wait(network_.rng().id<SidWk>(), stranger(-1), std::chrono::milliseconds(1)), ErrorCode::deadline_exceeded) << "places come back";
 }
 
-TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {
+TEST_P(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {
   const wire::SessionNotify with = announced();
   const Proposed proposal = proposed(with);
   const Bytes answer = must(offered(proposal)).body;
@@ -737,7 +740,7 @@ TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime
   EXPECT_TRUE(confirmed(good)) << "it was for those reasons alone";
 }
 
-TEST_F(KmsAgreementTest, AgreementsThatWaitForTheirConfirmationAreLimited) {
+TEST_P(KmsAgreementTest, AgreementsThatWaitForTheirConfirmationAreLimited) {
   constexpr std::uint16_t most = 4096;
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
     for (std::uint16_t i = 1; i < most; ++i) {
@@ -752,7 +755,7 @@ TEST_F(KmsAgreementTest, AgreementsThatWaitForTheirConfirmationAreLimited) {
   EXPECT_EQ(refusal(offered(announced())), ErrorCode::exhausted);
 }
 
-TEST_F(KmsAgreementTest, QuantumKeysThatProveLessThanThisDomainDemandsOrWentTooFarAreNotUsed) {
+TEST_P(KmsAgreementTest, QuantumKeysThatProveLessThanThisDomainDemandsOrWentTooFarAreNotUsed) {
   quantum_ = true;
   const auto paths = [&] {
     const wire::SessionNotify with = announced();

@@ -3,14 +3,13 @@
 
 #include <set>
 
+#include "iam_answer.hpp"
 #include "person.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/schema.hpp"
 #include "store_kinds.hpp"
 #include "trusted_network.hpp"
-#include "wire/base64.hpp"
-#include "wire/token.hpp"
 
 namespace qanat::kms {
 
@@ -162,17 +161,7 @@ class Applicants {
   /// IAM says yes, with a token for whoever applies just now.
   Result<wire::Json> iam(points::Endpoint endpoint) {
     if (while_asked_) while_asked_(endpoint);
-    const UnixMs now = SystemClock().now_ms();
-    constexpr int strongest = static_cast<int>(wire::Assurance::disjoint_qkd_paths);
-    if (endpoint == points::Endpoint::pm1_decide)
-      return wire::Json::object({{"allowed", iam_allows_}, {"reasons", wire::Json::array()}, {"level_max", strongest}, {"until_ms", 0}, {"decided_ms", now}});
-    const Person& holder = *applying_;
-    const wire::Token made{.uid = holder.terminal.uid, .token_id = network_.rng().id<wire::TokenId>(), .kms_id = ElementName("kms-a"), .holder = holder.fps,
-                           .issued_ms = now, .expires_ms = now + 60'000, .level_max = token_level_max_};
-    const node::MessageSigner& signer = *iam_credentials_.messages;
-    ASSIGN_OR_RETURN(const auto message, wire::sign_message(network_.suite(), 1, made, signer.signer, signer.fps, network_.rng()));
-    return wire::Json::object(
-        {{"token", wire::to_base64(message.octets)}, {"classical", wire::to_base64(signer.classical.der())}, {"ml_dsa", wire::to_base64(signer.ml_dsa.der())}});
+    return iam_answer(network_, *iam_credentials_.messages, endpoint, *applying_, {.allowed = iam_allows_, .token_level_max = token_level_max_});
   }
 
  public:

@@ -44,7 +44,7 @@ TEST(CsaAlgorithmsTest, AUsageThatAnAlgorithmIsNotFitForIsRefused) {
   EXPECT_EQ(refusal(find_algorithm("DES")), ErrorCode::invalid_argument);
 }
 
-TEST_F(CsaDeskTest, EncryptsAndDecryptsWithEachCipher) {
+TEST_P(CsaStoresTest, EncryptsAndDecryptsWithEachCipher) {
   for (const char* const algorithm : {"SM4-GCM", "AES-256-GCM"}) {
     const std::string key = csa_.create(app(billing), algorithm, "encryption");
     const std::string first = text(must(encrypt(key, billing, "invoice 7")), "ciphertext");
@@ -56,7 +56,7 @@ TEST_F(CsaDeskTest, EncryptsAndDecryptsWithEachCipher) {
   }
 }
 
-TEST_F(CsaDeskTest, DecryptRefusesWhatIsNotItsOwn) {
+TEST_P(CsaStoresTest, DecryptRefusesWhatIsNotItsOwn) {
   const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
   const std::string other = csa_.create(app(billing), "SM4-GCM", "encryption");
   const Bytes sealed = must(wire::from_base64(text(must(encrypt(key)), "ciphertext")));
@@ -74,7 +74,7 @@ TEST_F(CsaDeskTest, DecryptRefusesWhatIsNotItsOwn) {
   EXPECT_NE(as_text.error().message.find("another kind"), std::string::npos);
 }
 
-TEST_F(CsaDeskTest, GivesDataKeysInTheClearAndWrapped) {
+TEST_P(CsaStoresTest, GivesDataKeysInTheClearAndWrapped) {
   const std::string key = csa_.create(app(billing), "AES-256-GCM", "encryption");
   const Json made = must_ask(Operation::generate_data_key, billing, Json::object({{"key_id", key}, {"context", "file 1"}}));
   EXPECT_EQ(must(made.base64("plaintext")).size(), 32U);
@@ -87,7 +87,7 @@ TEST_F(CsaDeskTest, GivesDataKeysInTheClearAndWrapped) {
   EXPECT_EQ(refusal(ask(Operation::generate_data_key, billing, Json::object({{"key_id", key}, {"size", 8}}))), ErrorCode::invalid_argument);
 }
 
-TEST_F(CsaDeskTest, SignsAndVerifiesWithEachScheme) {
+TEST_P(CsaStoresTest, SignsAndVerifiesWithEachScheme) {
   for (const Algorithm& algorithm : all_algorithms()) {
     if (algorithm.family != Family::signature) continue;
     const std::string key = csa_.create(app(billing), std::string(algorithm.name), "signature");
@@ -111,7 +111,7 @@ TEST_F(CsaDeskTest, SignsAndVerifiesWithEachScheme) {
   }
 }
 
-TEST_F(CsaDeskTest, MakesMacsAndHoldsThemAgainstTheMessage) {
+TEST_P(CsaStoresTest, MakesMacsAndHoldsThemAgainstTheMessage) {
   for (const char* const algorithm : {"HMAC-SM3", "HMAC-SHA256", "HMAC-SHA384"}) {
     const std::string key = csa_.create(app(billing), algorithm, "mac");
     const std::string made = text(must_ask(Operation::mac, billing, Json::object({{"key_id", key}, {"message", base64("pay")}})), "mac");
@@ -125,7 +125,7 @@ TEST_F(CsaDeskTest, MakesMacsAndHoldsThemAgainstTheMessage) {
   }
 }
 
-TEST_F(CsaDeskTest, EncapsulatesToHybridKeys) {
+TEST_P(CsaStoresTest, EncapsulatesToHybridKeys) {
   for (const char* const algorithm : {"SM2+ML-KEM-768", "P-384+ML-KEM-1024"}) {
     const std::string key = csa_.create(app(billing), algorithm, "encapsulation");
     const Json made = must_ask(Operation::encapsulate, billing, Json::object({{"key_id", key}, {"context", "ledger"}}));
@@ -151,7 +151,7 @@ TEST_F(CsaDeskTest, GivesRandomOctets) {
   EXPECT_EQ(refusal(draw(4097)), ErrorCode::invalid_argument);
 }
 
-TEST_F(CsaDeskTest, AKeyServesItsUsageAlone) {
+TEST_P(CsaStoresTest, AKeyServesItsUsageAlone) {
   const std::string cipher = csa_.create(app(billing), "SM4-GCM", "encryption");
   const std::string authenticates = csa_.create(app(billing), "SM2", "authentication");
   const auto sign = [&](const std::string& key) { return ask(Operation::sign, billing, Json::object({{"key_id", key}, {"message", base64("pay")}})); };

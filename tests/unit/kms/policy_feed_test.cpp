@@ -6,6 +6,7 @@
 #include "services/kms/kp/database.hpp"
 #include "services/kms/schema.hpp"
 #include "store/lifecycle.hpp"
+#include "store_kinds.hpp"
 #include "wire/signed_text.hpp"
 
 namespace qanat::kms {
@@ -68,7 +69,7 @@ TEST(TermsTest, APolicyMayForbidSessionsByTheDirectoryAndNotAllowThem) {
   EXPECT_FALSE(terms_under(settings, policy).directory_fallback);
 }
 
-class PolicyFeedTest : public testing::Test {
+class PolicyFeedTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   PolicyFeedTest()
       : cmsp_credentials_(network_.credentials(policy_cmsp)),
@@ -93,7 +94,12 @@ class PolicyFeedTest : public testing::Test {
     feed_.reset();
     policy_.reset();
     store_.reset();
-    store_ = must(open_database(*node_));
+    // In files: guarded, as KP keeps it.
+    if (GetParam() == test::StoreKind::sqlite) {
+      store_ = must(open_database(*node_));
+    } else {
+      store_ = must(stores_.open(network_.state_of(kms_id) / "kms.db", migrations));
+    }
     policy_ = std::make_unique<PolicyInForce>(settings_);
     test::must(policy_->take_up(*store_, 1));
     feed_ = std::make_unique<PolicyFeed>(*node_, *store_, senders_, *policy_, [](Deadline) -> Result<points::KmsState> {
@@ -118,10 +124,12 @@ class PolicyFeedTest : public testing::Test {
   Double cmsp_;
   std::unique_ptr<node::Node> node_;
   node::SenderDirectory senders_;
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<PolicyInForce> policy_;
   std::unique_ptr<PolicyFeed> feed_;
 };
+INSTANTIATE_TEST_SUITE_P(Stores, PolicyFeedTest, test::every_store_kind, test::name_of);
 
 points::KmsPolicy policy_of(std::int64_t version, std::int64_t paths) {
   points::KmsPolicy out{.version = version, .epoch = 1};
@@ -129,7 +137,7 @@ points::KmsPolicy policy_of(std::int64_t version, std::int64_t paths) {
   return out;
 }
 
-TEST_F(PolicyFeedTest, ALaterPolicyIsRecordedInForceAndOutlivesARestart) {
+TEST_P(PolicyFeedTest, ALaterPolicyIsRecordedInForceAndOutlivesARestart) {
   EXPECT_FALSE(must(fetch())) << "there is none";
   EXPECT_EQ(asked_, "after=0");
   EXPECT_EQ(policy_->terms()->version, 0);
@@ -144,7 +152,7 @@ TEST_F(PolicyFeedTest, ALaterPolicyIsRecordedInForceAndOutlivesARestart) {
   EXPECT_EQ(policy_->terms()->quantum_paths, 3);
 }
 
-TEST_F(PolicyFeedTest, NeverGoesBackAlsoAfterARestart) {
+TEST_P(PolicyFeedTest, NeverGoesBackAlsoAfterARestart) {
   offer(policy_of(5, 3));
   ASSERT_TRUE(must(fetch()));
   reopen();
@@ -157,7 +165,7 @@ TEST_F(PolicyFeedTest, NeverGoesBackAlsoAfterARestart) {
   EXPECT_TRUE(on_record("policy 5: is not what was taken under that version"));
 }
 
-TEST_F(PolicyFeedTest, WhatIsNotCmspsOrNotAPolicyIsRefused) {
+TEST_P(PolicyFeedTest, WhatIsNotCmspsOrNotAPolicyIsRefused) {
   const std::string text = points::to_json(policy_of(1, 3)).dump();
   const node::Credentials stranger = network_.credentials(identity("qanat://core/cmsp/other"));
   offer(text, points::kms_policy_label, *stranger.messages);
@@ -174,7 +182,7 @@ TEST_F(PolicyFeedTest, WhatIsNotCmspsOrNotAPolicyIsRefused) {
   EXPECT_EQ(policy_->terms()->version, 0);
 }
 
-TEST_F(PolicyFeedTest, APolicyForAnotherEpochIsNotFollowed) {
+TEST_P(PolicyFeedTest, APolicyForAnotherEpochIsNotFollowed) {
   points::KmsPolicy policy = policy_of(1, 3);
   policy.epoch = 2;
   offer(policy);
@@ -188,7 +196,7 @@ TEST_F(PolicyFeedTest, APolicyForAnotherEpochIsNotFollowed) {
   EXPECT_EQ(must(later.last_version(*store_)), 1);
 }
 
-TEST_F(PolicyFeedTest, WhatAnotherFrontEndOnTheDatabaseHasTakenIsTakenUp) {
+TEST_P(PolicyFeedTest, WhatAnotherFrontEndOnTheDatabaseHasTakenIsTakenUp) {
   PolicyInForce other(settings_);
   PolicyFeed others(*node_, *store_, senders_, other, [](Deadline) -> Result<points::KmsState> { return points::KmsState{}; });
   offer(policy_of(2, 3));
@@ -199,7 +207,7 @@ TEST_F(PolicyFeedTest, WhatAnotherFrontEndOnTheDatabaseHasTakenIsTakenUp) {
   EXPECT_TRUE(on_record("another front end has taken it"));
 }
 
-TEST_F(PolicyFeedTest, WhatAnotherFrontEndOvertookMeanwhileIsNoRefusalAndNotInForce) {
+TEST_P(PolicyFeedTest, WhatAnotherFrontEndOvertookMeanwhileIsNoRefusalAndNotInForce) {
   offer(policy_of(7, 3));
   ASSERT_TRUE(must(fetch()));
   PolicyInForce other(settings_);
@@ -212,7 +220,7 @@ TEST_F(PolicyFeedTest, WhatAnotherFrontEndOvertookMeanwhileIsNoRefusalAndNotInFo
   EXPECT_EQ(must(other.last_version(*store_)), 7);
 }
 
-TEST_F(PolicyFeedTest, TellsHowThePoolsAreUnderWhichPolicy) {
+TEST_P(PolicyFeedTest, TellsHowThePoolsAreUnderWhichPolicy) {
   offer(policy_of(6, 1));
   ASSERT_TRUE(must(fetch()));
   test::must(feed_->report(test::soon()));

@@ -4,6 +4,7 @@
 #include "kms_core.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -14,7 +15,7 @@ const Identity supply_far = identity("qanat://b/kms/kms-b");
 const Identity supply_third = identity("qanat://b/kms/kms-x");
 constexpr std::int64_t supply_offered = wire::supply_batch_keys;  // keys in one offer of these tests
 
-class SupplyTest : public testing::Test {
+class SupplyTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   SupplyTest() : far_(network_.credentials(supply_far)), third_(network_.credentials(supply_third)) { open(); }
   /// Begins anew under the settings.
@@ -55,14 +56,16 @@ class SupplyTest : public testing::Test {
   Errands errands_;  // not started
   KmsSettings kms_settings_;
   SupplySettings settings_;
-  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+  test::TestStores stores_{GetParam()};
+  std::unique_ptr<store::Store> store_ = must(stores_.open(folder_ / "kms.db", migrations));
   Ledger ledger_{node_->device()};
   kme::KeyStock stock_{node_->device()};
   Agreement agreement_{*node_, *store_, ledger_, senders_, trace_, errands_, kms_settings_, must(crypto::SiteKey::read(write_site_key(folder_ / "")))};
   std::unique_ptr<Supply> supply_;
 };
+INSTANTIATE_TEST_SUITE_P(Stores, SupplyTest, test::every_store_kind, test::name_of);
 
-TEST_F(SupplyTest, AnOfferIsTakenFromTheKmsThatSharesKeysForSaesAlone) {
+TEST_P(SupplyTest, AnOfferIsTakenFromTheKmsThatSharesKeysForSaesAlone) {
   wire::SupplyOffer third = offer();
   third.kms_a = ElementName("kms-x");
   third.fps = third_.messages->fps;
@@ -81,7 +84,7 @@ TEST_F(SupplyTest, AnOfferIsTakenFromTheKmsThatSharesKeysForSaesAlone) {
   EXPECT_EQ(of_the_other(), supply_offered);
 }
 
-TEST_F(SupplyTest, AnOfferIsTakenOnceInItsTimeAndInThisLife) {
+TEST_P(SupplyTest, AnOfferIsTakenOnceInItsTimeAndInThisLife) {
   wire::SupplyOffer old = offer();
   old.ts_ms -= 600'000;
   EXPECT_EQ(refusal(offered(old)), ErrorCode::denied) << "out of the clock window";
@@ -100,7 +103,7 @@ TEST_F(SupplyTest, AnOfferIsTakenOnceInItsTimeAndInThisLife) {
   EXPECT_EQ(must(offered(earlier)).status, 200);
 }
 
-TEST_F(SupplyTest, AnOfferIsTakenUpToWhatTheOtherMayLeaveUnused) {
+TEST_P(SupplyTest, AnOfferIsTakenUpToWhatTheOtherMayLeaveUnused) {
   settings_.peer_max = 2 * supply_offered;
   open();
   EXPECT_EQ(must(offered(offer())).status, 200);
@@ -112,7 +115,7 @@ TEST_F(SupplyTest, AnOfferIsTakenUpToWhatTheOtherMayLeaveUnused) {
   EXPECT_EQ(of_the_other(), 2 * supply_offered);
 }
 
-TEST_F(SupplyTest, AnOfferIsTakenWithoutQuantumKeysWherePolicyAllowsIt) {
+TEST_P(SupplyTest, AnOfferIsTakenWithoutQuantumKeysWherePolicyAllowsIt) {
   settings_.pqc_fallback = false;
   open();
   const auto refused = offered(offer());

@@ -104,6 +104,43 @@ TEST_F(ListsFromADirectory, EntryWithoutAListAndADirectoryThatIsAwayAreSilence) 
   EXPECT_EQ(refusal(read_list(elsewhere, issuer(), test::soon())), ErrorCode::unavailable);
 }
 
+/// CAS, which does not answer.
+class SilentCas final : public net::Client {
+ public:
+  Result<net::Response> call(const net::Call& /*call*/, Deadline /*deadline*/) override {
+    ++asked;
+    return fail(ErrorCode::unavailable, "silent");
+  }
+  [[nodiscard]] const net::Target& target() const noexcept override { return target_; }
+  void chain(net::Chaining) override {}
+  Result<void> show(const net::TlsIdentity&) override { return {}; }
+  void drop_servers(const std::function<bool(const crypto::Certificate&)>&) override {}
+
+  int asked = 0;
+
+ private:
+  net::Target target_;
+};
+
+TEST_F(ListsFromADirectory, WhereCasIsSilentTheDirectorySaysWhoIsRevokedIfTheOrderNamesIt) {
+  serve(list_of(3, {{.serial = certificate_.serial(), .revoked_at = net::test::now_ms(), .reason = 1}}));
+  const crypto::Certificate other = pki().leaf(Kind::app1, "B")->chain.front();
+  const std::unique_ptr<crypto::Rng> rng = test::must(crypto::open_rng());
+  const SystemClock clock;
+  SilentCas cas;
+  const auto check = [&](std::vector<StatusSource> order, const crypto::Certificate& certificate) {
+    StatusChecker by({.fresh = std::chrono::milliseconds(0), .serve_unexpired_when_down = false, .order = std::move(order), .directory = settings_},
+                     points::Endpoint::cq1_status, cas, *pki().trust(), *rng, clock);
+    return by.check(certificate, test::soon());
+  };
+  const auto revoked = check({StatusSource::ocsp, StatusSource::ldap}, certificate_);
+  EXPECT_EQ(refusal(revoked), ErrorCode::denied);
+  EXPECT_TRUE(revoked.error().message.contains("is revoked")) << revoked.error().message;
+  EXPECT_TRUE(check({StatusSource::ocsp, StatusSource::ldap}, other));
+  EXPECT_EQ(cas.asked, 2) << "each time before the directory, and for its lists not at all";
+  EXPECT_EQ(refusal(check({StatusSource::ocsp}, other)), ErrorCode::unavailable) << "what the order does not name is not asked";
+}
+
 TEST(ListDirectorySettingsTest, SayWhatTheyLack) {
   const auto why = [](ListDirectorySettings settings) { return check_list_directory(settings).error().message; };
   EXPECT_TRUE(check_list_directory({.uri = "ldap://d.example", .base = "o=network", .ca_file = {}}));
