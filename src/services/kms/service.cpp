@@ -6,6 +6,7 @@
 #include <set>
 
 #include "node/log.hpp"
+#include "node/recorded.hpp"
 #include "node/revocations.hpp"
 #include "node/shared_notices.hpp"
 #include "services/kms/compliance/evidence.hpp"
@@ -51,14 +52,7 @@ using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
 /// What is granted, the work itself records with its session; that it was refused is recorded here, before it is answered.
 Answer refusals_recorded(node::Node& node, std::string_view action, Answer work) {
-  return [&node, action, work = std::move(work)](const net::Request& request) -> Result<net::Response> {
-    auto answer = work(request);
-    if (!answer) {
-      TRY(node.record({.action = action, .outcome = audit::outcome_of(answer.error().code), .subject = request.peer.identity->uri(), .object = "",
-                       .reason = answer.error().message, .request_id = request.request_id}));
-    }
-    return answer;
-  };
+  return [&node, action, work = std::move(work)](const net::Request& request) { return node::refusal_recorded(node, action, request, "", work(request)); };
 }
 
 }  // namespace
