@@ -444,6 +444,7 @@ inline constexpr std::array migrations{
       CREATE INDEX charge_made ON charge (made_ms))sql"},
     store::Migration{22, archive_check_schema},
     store::Migration{23, kma_confirmed_agreements},
+    store::Migration{24, kp_ends_of_keys},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

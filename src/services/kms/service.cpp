@@ -179,11 +179,13 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const auto archived = archive_charges(*store, now - std::min(now, charge_archived_after_ms));
   if (archived) charges_archived = *archived;
   const auto forgotten = forget_what_is_over(*store, settings.policy, now);
+  const auto erased = end_history_keys(node, *store, {.policy = settings.history, .kept = settings.history_keys_kept});
   const auto paid_gone = application.forget_paid();
   auto paid = pay_records(node, *store, Owed::left_over);
   TRY(ended);
   TRY(archived);
   TRY(forgotten);
+  TRY(erased);
   TRY(paid_gone);
   return paid;
 }

@@ -23,6 +23,9 @@ struct HistoryKey {
   UnixMs ended_ms = 0;  // 0: the terminal has it still
   std::string why;
   bool has_private = false;
+  Bytes commitment = {};          // to the private part; empty: none was made
+  UnixMs destroyed_ms = 0;        // of the private part in history; 0: it is there, or never was
+  std::string destroyed_why = {};
 };
 
 class EncryptionPairs {
@@ -57,7 +60,8 @@ class EncryptionPairs {
   Result<std::optional<crypto::Decapsulator>> from_standby(store::Transaction& transaction, const Uid& uid, ByteView h_enrol);
   Result<PreparedPair> seal_prepared(const Uid& uid, ByteView h_enrol, const crypto::DecapsulationSecret& secret);
   Result<crypto::Decapsulator> open_prepared(const Uid& uid, ByteView h_enrol, const PreparedPair& sealed);
-  Result<void> into_history(store::Transaction& transaction, const Enrolment& enrolment, UnixMs now);
+  /// The commitment to the private part; empty where the terminal made its keys.
+  Result<Bytes> into_history(store::Transaction& transaction, const Enrolment& enrolment, UnixMs now);
 
   node::Node& node_;
   store::Store& store_;

@@ -32,4 +32,14 @@ inline constexpr std::string_view kp_narrow_first = R"sql(
       DROP TABLE terminal;
       ALTER TABLE terminal_narrow_first RENAME TO terminal)sql";
 
+inline constexpr std::string_view kp_ends_of_keys = R"sql(
+      -- KP, history library: how a private key ended (kp/history_keys.hpp), and the commitment to it; NULL: the pair came into history before there were any.
+      ALTER TABLE history_key ADD COLUMN commitment BLOB;
+      ALTER TABLE history_key ADD COLUMN destroyed_ms INTEGER;
+      ALTER TABLE history_key ADD COLUMN destroyed_by TEXT;
+      ALTER TABLE history_key ADD COLUMN destroyed_why TEXT;
+      CREATE INDEX history_key_kept ON history_key (ended_ms) WHERE sealed_pair IS NOT NULL;
+      -- KP: what the order is for; NULL: to recover the key. An order to destroy it has an empty recipient.
+      ALTER TABLE recovery_order ADD COLUMN kind TEXT)sql";
+
 }  // namespace qanat::kms
