@@ -493,6 +493,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"owed_record", {"id", "place"}},
     store::GuardedTable{"history_segment", {"number", ""}},
     store::GuardedTable{"charging_check", {"id", ""}},
+    store::GuardedTable{"pool_key_end", {"library", "generation"}},
 };
 
 }  // namespace qanat::kms

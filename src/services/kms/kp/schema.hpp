@@ -40,6 +40,17 @@ inline constexpr std::string_view kp_ends_of_keys = R"sql(
       ALTER TABLE history_key ADD COLUMN destroyed_why TEXT;
       CREATE INDEX history_key_kept ON history_key (ended_ms) WHERE sealed_pair IS NOT NULL;
       -- KP: what the order is for; NULL: to recover the key. An order to destroy it has an empty recipient.
-      ALTER TABLE recovery_order ADD COLUMN kind TEXT)sql";
+      ALTER TABLE recovery_order ADD COLUMN kind TEXT;
+      -- KP: pool keys that are gone, with the commitment to each; NULL: it was made before there were any.
+      ALTER TABLE pool_key ADD COLUMN commitment BLOB;
+      CREATE TABLE pool_key_end (
+        library TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        made_ms INTEGER NOT NULL,
+        ended_ms INTEGER NOT NULL,
+        commitment BLOB,
+        row_mac BLOB,
+        PRIMARY KEY (library, generation)
+      ) STRICT)sql";
 
 }  // namespace qanat::kms
