@@ -21,6 +21,7 @@ Result<void> read_terms(const wire::Json& json, KmsPolicy& out) {
   ASSIGN_OR_RETURN(out.quantum_reserve, json.optional_integer("quantum_reserve", 0, reserve_max));
   ASSIGN_OR_RETURN(out.pqc_fallback, json.optional_boolean("pqc_fallback"));
   ASSIGN_OR_RETURN(out.directory_fallback, json.optional_boolean("directory_fallback"));
+  ASSIGN_OR_RETURN(out.history, json.optional_boolean("history"));
   ASSIGN_OR_RETURN(out.pool_low, json.optional_integer("pool_low", 0, pool_max));
   ASSIGN_OR_RETURN(out.pool_high, json.optional_integer("pool_high", 1, pool_max));
   if (out.pool_low.has_value() != out.pool_high.has_value()) return fail(ErrorCode::invalid_argument, "pool_low and pool_high: both or neither");
@@ -49,8 +50,8 @@ wire::Json counts_of(const NamedCounts& counts) {
 }  // namespace
 
 Result<KmsPolicy> read_kms_policy(const wire::Json& json) {
-  TRY(json.only({"version", "epoch", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "pool_low",
-                 "pool_high"}));
+  TRY(json.only({"version", "epoch", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "history",
+                 "pool_low", "pool_high"}));
   KmsPolicy out;
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, UINT32_MAX));
   out.epoch = static_cast<std::uint32_t>(epoch);
@@ -59,8 +60,8 @@ Result<KmsPolicy> read_kms_policy(const wire::Json& json) {
 }
 
 Result<KmsPolicy> read_kms_policy_order(const wire::Json& json, std::uint32_t epoch) {
-  TRY(json.only({"version", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "pool_low",
-                 "pool_high"}));
+  TRY(json.only({"version", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "history",
+                 "pool_low", "pool_high"}));
   KmsPolicy out{.epoch = epoch};
   TRY(read_terms(json, out));
   return out;
@@ -76,6 +77,7 @@ wire::Json to_json(const KmsPolicy& policy) {
   }
   if (policy.pqc_fallback) out.set("pqc_fallback", *policy.pqc_fallback);
   if (policy.directory_fallback) out.set("directory_fallback", *policy.directory_fallback);
+  if (policy.history) out.set("history", *policy.history);
   return out;
 }
 

@@ -70,7 +70,7 @@ struct KmsService::Parts {
         settings(std::move(settings_)),
         store(std::move(store_)),
         keys(std::move(keys_)),
-        pairs(node, *store, *keys, settings.history),
+        pairs(node, *store, *keys, [this] { return agreement.terms()->history; }),
         trace(node.settings().state),
         ledger(keys->of(Library::in_use), front_end_of(node)),
         history(node, *store, ledger, settings),
@@ -85,7 +85,7 @@ struct KmsService::Parts {
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, pairs, ledger, trace),
         csa(node, *store, keys->of(Pool::csa), settings.csa.limits),
-        recovery(node, *store, *keys, settings.history),
+        recovery(node, *store, *keys, [this] { return agreement.terms()->history; }),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (node.settings().store) {

@@ -5,6 +5,7 @@
 #include "ledger_steps.hpp"
 #include "node/revocations.hpp"
 #include "services/kms/kma/access.hpp"
+#include "services/kms/kma/policy_in_force.hpp"
 #include "services/kms/kp/history_keys.hpp"
 #include "services/kms/kp/refill.hpp"
 #include "services/kms/kp/revocations.hpp"
@@ -343,6 +344,29 @@ TEST_F(EncryptionPairsTest, AStartWithoutThePolicyErasesWhatHistoryKeptUnderIt) 
     EXPECT_EQ(private_keys(), policy == HistoryPolicy::none ? 0 : 1);
   }
   EXPECT_TRUE(test::audited(state(), "kms.history is none (commitment " + to_hex(commitment) + ")"));
+}
+
+TEST_P(EncryptionPairsStoresTest, WhereCsosPolicyForbidsItNothingNewIsKeptAndWhatIsThereStaysForItsTime) {
+  KmsSettings settings;
+  settings.history = HistoryPolicy::encryption_keys;
+  PolicyInForce in_force(settings);
+  pairs_.emplace(*node_, *store_, *keys_, [&in_force] { return in_force.terms()->history; });
+  confirmed(enrolling, "+8613800000001", 1);
+  points::KmsPolicy policy{.version = 1, .epoch = 1};
+  policy.history = false;
+  must(in_force.put_in_force(*store_, policy, 1, 0, now()));
+  confirmed(Uid("bob"), "+8613800000002", 2);
+  EXPECT_FALSE(must(pairs_->history(Uid("bob"))).at(0).has_private);
+  EXPECT_FALSE(must(pairs_->history(Uid("bob"))).at(0).commitment.empty()) << "what was erased there and then";
+  EXPECT_TRUE(test::audited(state(), "the private part erased"));
+  must(end_history_keys(*node_, *store_, {.policy = settings.history, .kept = settings.history_keys_kept}));
+  EXPECT_TRUE(must(pairs_->history(enrolling)).at(0).has_private) << "a later policy may allow it again";
+  policy = {.version = 2, .epoch = 1};
+  must(in_force.put_in_force(*store_, policy, 1, 0, now()));
+  confirmed(Uid("carol"), "+8613800000003", 3);
+  EXPECT_EQ(private_keys(), 2);
+  EXPECT_FALSE(must(pairs_->history(Uid("bob"))).at(0).has_private) << "what is gone does not come back";
+  pairs_.reset();  // before its policy
 }
 
 TEST_P(EncryptionPairsStoresTest, AKeyThatIsNotThereIsNotErased) {

@@ -68,6 +68,20 @@ TEST(TermsTest, APolicyMayForbidSessionsByTheDirectoryAndNotAllowThem) {
   EXPECT_FALSE(terms_under(settings, policy).directory_fallback);
 }
 
+TEST(TermsTest, APolicyMayForbidPrivateKeysInHistoryAndNotAllowThem) {
+  KmsSettings settings = configured();
+  points::KmsPolicy policy{.version = 1, .epoch = 1};
+  policy.history = true;
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::none);
+  settings.history = HistoryPolicy::encryption_keys;
+  EXPECT_EQ(terms_under(settings, {}).history, HistoryPolicy::encryption_keys);
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::encryption_keys);
+  policy.history = false;
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::none);
+  policy.history.reset();
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::encryption_keys) << "what is absent stays as the KMS is configured";
+}
+
 class PolicyFeedTest : public testing::Test {
  protected:
   PolicyFeedTest()
@@ -142,6 +156,18 @@ TEST_F(PolicyFeedTest, ALaterPolicyIsRecordedInForceAndOutlivesARestart) {
   reopen();
   EXPECT_EQ(policy_->terms()->version, 2);
   EXPECT_EQ(policy_->terms()->quantum_paths, 3);
+}
+
+TEST_F(PolicyFeedTest, APolicyThatForbidsHistoryIsOnRecordInForceAndOutlivesARestart) {
+  settings_.history = HistoryPolicy::encryption_keys;
+  reopen();
+  EXPECT_EQ(policy_->terms()->history, HistoryPolicy::encryption_keys);
+  offer(R"({"version":1,"epoch":1,"history":false})", points::kms_policy_label, *cmsp_credentials_.messages);
+  EXPECT_TRUE(must(fetch()));
+  EXPECT_EQ(policy_->terms()->history, HistoryPolicy::none);
+  EXPECT_TRUE(on_record(R"(\"history\":false)"));
+  reopen();
+  EXPECT_EQ(policy_->terms()->history, HistoryPolicy::none);
 }
 
 TEST_F(PolicyFeedTest, NeverGoesBackAlsoAfterARestart) {

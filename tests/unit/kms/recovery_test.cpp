@@ -36,7 +36,7 @@ class RecoveryTest : public KpStoresFixture {
     must(pairs_->confirm(enrolment.terminal, crypto::digest(node_->suite().hash, enrolment.answer), "request"));
     restart(HistoryPolicy::encryption_keys);
   }
-  void restart(HistoryPolicy policy) { recovery_.emplace(*node_, *store_, *keys_, policy); }
+  void restart(HistoryPolicy policy) { recovery_.emplace(*node_, *store_, *keys_, [policy] { return policy; }); }
 
   Result<wire::Json> say(const Identity& who, const wire::Json& body) {
     ASSIGN_OR_RETURN(const net::Response answer, recovery_->answer(test::request_from(who, to_bytes(body.dump()), credentials(who).tls->chain.front())));
@@ -203,6 +203,22 @@ TEST_P(RecoveryTest, AnOrderToDestroyEndsWithItsHour) {
   must(run("UPDATE recovery_order SET expires_ms = ?", {store::column(now())}));
   EXPECT_EQ(test::refusal(sign(operator_two, order)), ErrorCode::not_found);
   EXPECT_TRUE(must(pairs_->history(subscriber)).at(0).has_private);
+}
+
+TEST_P(RecoveryTest, WhereThePolicyInForceKeepsNoKeysOneThatIsThereIsDestroyedAndNotRecovered) {
+  const wire::Json recovery = must(ask(operator_one));
+  must(sign(operator_one, recovery));
+  must(sign(operator_two, recovery));
+  restart(HistoryPolicy::none);
+  EXPECT_EQ(test::refusal(collect(operator_one, recovery)), ErrorCode::denied) << "an order from before";
+  EXPECT_TRUE(test::audited(state(), "CSO's policy forbids it"));
+  restart(HistoryPolicy::encryption_keys);
+  must(collect(operator_one, recovery));
+  restart(HistoryPolicy::none);
+  const wire::Json order = must(destroy(operator_two));
+  must(sign(operator_one, order));
+  EXPECT_TRUE(must(sign(operator_two, order)).text("destroyed"));
+  EXPECT_FALSE(must(pairs_->history(subscriber)).at(0).has_private);
 }
 
 TEST_P(RecoveryTest, WhereTheKeyWentMeanwhileTheSecondSignatureIsNotTaken) {

@@ -15,6 +15,7 @@ TEST(KmsPolicyTest, IsReadAsItWasWritten) {
                         .quantum_shares = 1,
                         .quantum_reserve = 100,
                         .pqc_fallback = false,
+                        .history = false,
                         .pool_low = 10,
                         .pool_high = 20};
   EXPECT_EQ(read_kms_policy(to_json(whole)).value(), whole);
@@ -28,7 +29,7 @@ TEST(KmsPolicyTest, WhatIsUnknownOrOutOfBoundsIsRefused) {
   for (const std::string_view text :
        {R"({"epoch":1})", R"({"version":1})", R"({"version":0,"epoch":1})", R"({"version":1,"epoch":4294967296})", R"({"version":1,"epoch":1,"more":1})",
         R"({"version":1,"epoch":1,"wk_lifetime_ms":0})", R"({"version":1,"epoch":1,"quantum_paths":5})", R"({"version":1,"epoch":1,"quantum_shares":0})",
-        R"({"version":1,"epoch":1,"quantum_reserve":-1})", R"({"version":1,"epoch":1,"pqc_fallback":1})", R"({"version":1,"epoch":1,"pool_low":1})",
+        R"({"version":1,"epoch":1,"quantum_reserve":-1})", R"({"version":1,"epoch":1,"pqc_fallback":1})", R"({"version":1,"epoch":1,"history":"none"})", R"({"version":1,"epoch":1,"pool_low":1})",
         R"({"version":1,"epoch":1,"pool_low":3,"pool_high":2})"}) {
     const auto read = read_kms_policy(Json::parse(text).value());
     ASSERT_FALSE(read) << text;

@@ -89,7 +89,7 @@ Result<Bytes> EncryptionPairs::seal_for(const Uid& uid, const crypto::Decapsulat
   return keys_.of(Library::in_use).seal(terminal_context(uid), Secret::concat({&secret.scalar, &secret.ml_kem_seed}));
 }
 
-Result<Bytes> EncryptionPairs::into_history(store::Transaction& transaction, const Enrolment& enrolment, UnixMs now) {
+Result<Bytes> EncryptionPairs::into_history(store::Transaction& transaction, const Enrolment& enrolment, HistoryPolicy policy, UnixMs now) {
   const Terminal& terminal = enrolment.terminal;
   ASSIGN_OR_RETURN(const Octets octets, check_move(PooledKind::encryption_pair, Library::in_use, Library::history, to_hex(terminal.enc_kid)));
   TRY(end(transaction, terminal.uid, "replaced", now));
@@ -98,7 +98,7 @@ Result<Bytes> EncryptionPairs::into_history(store::Transaction& transaction, con
   if (!enrolment.sealed_encryption.empty()) {
     ASSIGN_OR_RETURN(const Secret pair, keys_.of(Library::in_use).unseal(terminal_context(terminal.uid), enrolment.sealed_encryption));
     commitment = pair_commitment(terminal.enc_kid, pair);
-    if (octets == Octets::kept_under_policy && policy_ == HistoryPolicy::encryption_keys) {
+    if (octets == Octets::kept_under_policy && policy == HistoryPolicy::encryption_keys) {
       ASSIGN_OR_RETURN(sealed, keys_.of(Library::history).seal(history_context(terminal.enc_kid), pair));
     }
   }
@@ -111,6 +111,7 @@ Result<Bytes> EncryptionPairs::into_history(store::Transaction& transaction, con
 
 Result<void> EncryptionPairs::confirm(const Terminal& shown, ByteView h_deliver, const std::string& request_id) {
   const Uid& uid = shown.uid;
+  const HistoryPolicy policy = policy_();
   // Looked at again where it is changed: a copy of the receipt, or another Enrol message, may have come in between.
   ASSIGN_OR_RETURN(const std::optional<ErasedKey> moved, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<ErasedKey>> {
     ASSIGN_OR_RETURN(const std::optional<Enrolment> known, find_enrolment(transaction, uid));
@@ -119,13 +120,13 @@ Result<void> EncryptionPairs::confirm(const Terminal& shown, ByteView h_deliver,
     if (known->terminal.confirmed) return std::optional<ErasedKey>();
     if (!std::ranges::equal(crypto::digest(node_.suite().hash, known->answer), h_deliver))
       return fail(ErrorCode::conflict, "EnrolReceipt: the answer to " + uid.text() + " was made anew meanwhile");
-    ASSIGN_OR_RETURN(Bytes commitment, into_history(transaction, *known, node_.clock().now_ms()));
+    ASSIGN_OR_RETURN(Bytes commitment, into_history(transaction, *known, policy, node_.clock().now_ms()));
     TRY(confirm_terminal(transaction, uid));
     return std::optional(ErasedKey{.enc_kid = known->terminal.enc_kid, .uid = uid, .commitment = std::move(commitment)});
   }));
   if (!moved) return {};
   node::crash_point("kms.enrol.confirmed");
-  const bool kept = policy_ == HistoryPolicy::encryption_keys;
+  const bool kept = policy == HistoryPolicy::encryption_keys;
   return node_.record({.action = "kp.moved",
                        .outcome = audit::Outcome::success,
                        .subject = uid.text(),

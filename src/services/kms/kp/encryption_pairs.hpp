@@ -2,6 +2,8 @@
 // its receipt, then history.
 #pragma once
 
+#include <functional>
+
 #include "crypto/hybrid_kem.hpp"
 #include "node/node.hpp"
 #include "services/kms/kp/pool_keys.hpp"
@@ -14,6 +16,9 @@ enum class HistoryPolicy : std::uint8_t {
   none,             // nothing
   encryption_keys,  // them, sealed: so that two operators together can have one back (recovery.hpp)
 };
+
+/// What is in force at this moment: the configuration's, unless CSO's policy forbids it.
+using HistoryPolicyNow = std::function<HistoryPolicy()>;
 
 struct HistoryKey {
   Bytes enc_kid;
@@ -30,7 +35,8 @@ struct HistoryKey {
 
 class EncryptionPairs {
  public:
-  EncryptionPairs(node::Node& node, store::Store& store, PoolKeys& keys, HistoryPolicy policy) : node_(node), store_(store), keys_(keys), policy_(policy) {}
+  EncryptionPairs(node::Node& node, store::Store& store, PoolKeys& keys, HistoryPolicyNow policy)
+      : node_(node), store_(store), keys_(keys), policy_(std::move(policy)) {}
 
   struct Prepared {
     crypto::Decapsulator pair;
@@ -61,12 +67,12 @@ class EncryptionPairs {
   Result<PreparedPair> seal_prepared(const Uid& uid, ByteView h_enrol, const crypto::DecapsulationSecret& secret);
   Result<crypto::Decapsulator> open_prepared(const Uid& uid, ByteView h_enrol, const PreparedPair& sealed);
   /// The commitment to the private part; empty where the terminal made its keys.
-  Result<Bytes> into_history(store::Transaction& transaction, const Enrolment& enrolment, UnixMs now);
+  Result<Bytes> into_history(store::Transaction& transaction, const Enrolment& enrolment, HistoryPolicy policy, UnixMs now);
 
   node::Node& node_;
   store::Store& store_;
   PoolKeys& keys_;
-  const HistoryPolicy policy_;
+  const HistoryPolicyNow policy_;
 };
 
 }  // namespace qanat::kms

@@ -75,7 +75,8 @@ Result<net::Response> Recovery::answer(const net::Request& request) {
     ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
     ASSIGN_OR_RETURN(const std::string op, json.text("op"));
     if (op == "history") return history(json, deed);
-    if (policy_ != HistoryPolicy::encryption_keys) return fail(ErrorCode::denied, "kms.history is none: no private key is kept that could be recovered");
+    if ((op == "ask" || op == "collect") && policy_() != HistoryPolicy::encryption_keys)
+      return fail(ErrorCode::denied, "kms.history is none, or CSO's policy forbids it: no private key is recovered");
     if (op == "ask") return ask(json, request, deed, Purpose::recover);
     if (op == "destroy") return ask(json, request, deed, Purpose::destroy);
     if (op == "show") return show(json, deed);
@@ -90,6 +91,7 @@ Result<net::Response> Recovery::history(const wire::Json& json, node::Deed& deed
   ASSIGN_OR_RETURN(const Uid uid, uid_in(json));
   deed.object = "history of " + uid.text();
   ASSIGN_OR_RETURN(const std::vector<HistoryKey> keys, EncryptionPairs(node_, store_, keys_, policy_).history(uid));
+  const HistoryPolicy policy = policy_();
   wire::Json list = wire::Json::array();
   for (const HistoryKey& key : keys) {
     list.push(wire::Json::object({{"enc_kid", to_hex(key.enc_kid)},
@@ -97,7 +99,7 @@ Result<net::Response> Recovery::history(const wire::Json& json, node::Deed& deed
                                   {"since_ms", key.since_ms},
                                   {"ended_ms", key.ended_ms},
                                   {"why", key.why},
-                                  {"recoverable", key.has_private && policy_ == HistoryPolicy::encryption_keys},
+                                  {"recoverable", key.has_private && policy == HistoryPolicy::encryption_keys},
                                   {"commitment", to_hex(key.commitment)},
                                   {"destroyed_ms", key.destroyed_ms},
                                   {"destroyed_why", key.destroyed_why}}));

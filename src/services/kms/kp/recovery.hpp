@@ -16,9 +16,10 @@ inline constexpr std::size_t recovery_open_max = 16;      // orders that wait
 
 class Recovery {
  public:
-  Recovery(node::Node& node, store::Store& store, PoolKeys& keys, HistoryPolicy policy) : node_(node), store_(store), keys_(keys), policy_(policy) {}
+  Recovery(node::Node& node, store::Store& store, PoolKeys& keys, HistoryPolicyNow policy)
+      : node_(node), store_(store), keys_(keys), policy_(std::move(policy)) {}
 
-  /// x5_recovery, by an operator:
+  /// x5_recovery, by an operator. Where the policy in force keeps no keys, none is asked for or collected; one that is there may be destroyed:
   ///   {"op": "history", "uid"} → {"keys": [{"enc_kid", "number", "since_ms", "ended_ms", "why", "recoverable", "commitment", "destroyed_ms", "destroyed_why"}]}
   ///   {"op": "ask", "uid", "enc_kid", "reason", "ephemeral": {"point", "ml_kem"}} → {"order", "statement"}: the text that operators sign
   ///   {"op": "destroy", "uid", "enc_kid", "reason"} → {"order", "statement"}: the same; nothing is collected, the second signature destroys
@@ -45,7 +46,7 @@ class Recovery {
   node::Node& node_;
   store::Store& store_;
   PoolKeys& keys_;
-  const HistoryPolicy policy_;
+  const HistoryPolicyNow policy_;
 };
 
 /// What two operators sign: it names the KMS, the key, why, and to whom it goes.
