@@ -305,12 +305,30 @@ TEST_P(EncryptionPairsStoresTest, UnderThePolicyARevokedPairIsRecoverableUntilIt
   key = must(pairs_->history(enrolling)).at(0);
   EXPECT_FALSE(key.has_private);
   EXPECT_NE(key.destroyed_ms, 0U);
-  EXPECT_EQ(key.destroyed_why, "its pair ended kms.history_keys_days ago");
+  EXPECT_EQ(key.destroyed_why, "its pair, or the certificates of it, ended kms.history_keys_days ago");
   EXPECT_EQ(key.commitment, commitment) << "stays";
   EXPECT_TRUE(test::audited(state(), "\"kp.history.erased\""));
   EXPECT_TRUE(test::audited(state(), key.destroyed_why + " (commitment " + to_hex(commitment) + ")"));
   EXPECT_TRUE(must(pairs_->history(Uid("bob"))).at(0).has_private) << "its terminal has it still";
   EXPECT_EQ(number("SELECT count(*) FROM owed_record"), 0);
+}
+
+TEST_P(EncryptionPairsStoresTest, OfATerminalThatCameNoMoreThePrivateKeyEndsAfterItsCertificates) {
+  policy_ = HistoryPolicy::encryption_keys;
+  const HistoryTerms terms{.policy = policy_, .kept = std::chrono::days(30)};
+  Terminal terminal = enrolled(enrolling, "+8613800000001", 1);
+  const crypto::SubjectNames names{.common_name = "alice", .element = identity("qanat://a/app1/alice"), .number = terminal.number, .dns = {}};
+  const crypto::Signer signer = must(crypto::Signer::generate(network_.suite(), network_.rng()));
+  const crypto::CertificateBundle bundle = network_.bundle(names, signer.verifying_key(), terminal.encryption);
+  must(run("UPDATE terminal SET encryption_classical = ?", {ByteView(bundle.classical_encryption.der())}));
+  must(confirm(terminal));
+  EXPECT_EQ(number("SELECT certified_until_ms FROM history_key"), store::column(bundle.classical_encryption.not_after()));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 0);
+  must(run("UPDATE history_key SET certified_until_ms = ?", {store::column(now() - UnixMs{29} * 86'400'000)}));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 0) << "it may want to read what it has";
+  must(run("UPDATE history_key SET certified_until_ms = ?", {store::column(now() - UnixMs{30} * 86'400'000)}));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 1);
+  EXPECT_EQ(private_keys(), 0);
 }
 
 TEST_P(EncryptionPairsStoresTest, PrivateKeysAreErasedSoManyAtATime) {

@@ -106,6 +106,7 @@ Result<Bytes> EncryptionPairs::into_history(store::Transaction& transaction, con
   TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms, sealed_pair, commitment) VALUES (?, ?, ?, ?, ?, ?)",
                       {ByteView(terminal.enc_kid), std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), store::column(now),
                        sealed.empty() ? store::Value() : store::Value(ByteView(sealed)), commitment.empty() ? store::Value() : store::Value(ByteView(commitment))}));
+  TRY(certify_in_history(transaction, terminal));
   return commitment;
 }
 

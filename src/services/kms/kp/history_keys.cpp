@@ -10,7 +10,7 @@ namespace {
 
 static_assert(store::may(store::KeyKind::terminal_encryption, store::KeyState::archived, store::KeyState::destroyed), "what history keeps of a pair ends");
 
-constexpr std::string_view history_key_over = "its pair ended kms.history_keys_days ago";
+constexpr std::string_view history_key_over = "its pair, or the certificates of it, ended kms.history_keys_days ago";
 constexpr std::string_view history_keeps_none = "kms.history is none";
 
 Result<std::vector<ErasedKey>> keys_over(store::Transaction& transaction, const HistoryTerms& terms, UnixMs now, std::int64_t most) {
@@ -20,8 +20,8 @@ Result<std::vector<ErasedKey>> keys_over(store::Transaction& transaction, const 
   if (!all) values.emplace_back(store::column(now - std::min(now, kept)));
   values.emplace_back(most);
   std::vector<ErasedKey> out;
-  const std::string which = all ? "" : " AND ended_ms <= ?";
-  TRY(transaction.query("SELECT enc_kid, uid FROM history_key WHERE sealed_pair IS NOT NULL" + which + " ORDER BY ended_ms LIMIT ?",
+  const std::string which = all ? "" : " AND coalesce(ended_ms, certified_until_ms) <= ?";
+  TRY(transaction.query("SELECT enc_kid, uid FROM history_key WHERE sealed_pair IS NOT NULL" + which + " ORDER BY coalesce(ended_ms, certified_until_ms) LIMIT ?",
                         std::span<const store::Value>(values),
                         [&](const store::Row& row) { out.push_back({.enc_kid = row.blob(0), .uid = Uid(row.text(1)), .commitment = {}}); }));
   return out;
@@ -34,6 +34,12 @@ OwedRecord end_of(const ErasedKey& gone, std::string_view why) {
 }
 
 Bytes pair_commitment(ByteView enc_kid, const Secret& pair) { return store::key_commitment(store::KeyKind::terminal_encryption, enc_kid, pair); }
+
+Result<void> certify_in_history(store::Transaction& transaction, const Terminal& terminal) {
+  const auto certificate = crypto::Certificate::parse(terminal.encryption_classical);  // the two of a bundle end together
+  if (!certificate) return {};
+  return transaction.change("UPDATE history_key SET certified_until_ms = ? WHERE enc_kid = ?", {store::column(certificate->not_after()), ByteView(terminal.enc_kid)});
+}
 
 Result<ErasedKey> erase_history_key(store::Transaction& transaction, const Uid& uid, ByteView enc_kid, const Ending& ending) {
   ErasedKey out{.enc_kid = to_bytes(enc_kid), .uid = uid, .commitment = {}};

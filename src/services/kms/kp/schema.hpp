@@ -38,7 +38,8 @@ inline constexpr std::string_view kp_ends_of_keys = R"sql(
       ALTER TABLE history_key ADD COLUMN destroyed_ms INTEGER;
       ALTER TABLE history_key ADD COLUMN destroyed_by TEXT;
       ALTER TABLE history_key ADD COLUMN destroyed_why TEXT;
-      CREATE INDEX history_key_kept ON history_key (ended_ms) WHERE sealed_pair IS NOT NULL;
+      ALTER TABLE history_key ADD COLUMN certified_until_ms INTEGER;  -- as far as its terminal has said; NULL: not known
+      CREATE INDEX history_key_kept ON history_key ((coalesce(ended_ms, certified_until_ms))) WHERE sealed_pair IS NOT NULL;
       -- KP: what the order is for; NULL: to recover the key. An order to destroy it has an empty recipient.
       ALTER TABLE recovery_order ADD COLUMN kind TEXT;
       -- KP: pool keys that are gone, with the commitment to each; NULL: it was made before there were any.
