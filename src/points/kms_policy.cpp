@@ -82,7 +82,7 @@ wire::Json to_json(const KmsPolicy& policy) {
 }
 
 Result<KmsState> read_kms_state(const wire::Json& json) {
-  TRY(json.only({"policy", "epoch", "working_keys", "quantum", "stocks", "delivered_per_minute"}));
+  TRY(json.only({"policy", "epoch", "working_keys", "quantum", "stocks", "delivered_per_minute", "history_keys"}));
   KmsState out;
   ASSIGN_OR_RETURN(out.policy, json.integer("policy", 0, INT64_MAX));
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, UINT32_MAX));
@@ -96,6 +96,8 @@ Result<KmsState> read_kms_state(const wire::Json& json) {
   ASSIGN_OR_RETURN(const wire::Json stocks, json.object("stocks"));
   ASSIGN_OR_RETURN(out.stocks, read_counts(stocks));
   ASSIGN_OR_RETURN(out.delivered_per_minute, json.integer("delivered_per_minute", 0, INT64_MAX));
+  ASSIGN_OR_RETURN(const std::optional<std::int64_t> history_keys, json.optional_integer("history_keys", 0, INT64_MAX));
+  out.history_keys = history_keys.value_or(0);
   return out;
 }
 
@@ -103,6 +105,7 @@ wire::Json to_json(const KmsState& state) {
   wire::Json out = wire::Json::object({{"policy", state.policy}, {"epoch", state.epoch}, {"working_keys", counts_of(state.working_keys)}});
   if (state.quantum) out.set("quantum", counts_of(*state.quantum));
   out.set("stocks", counts_of(state.stocks)).set("delivered_per_minute", state.delivered_per_minute);
+  if (state.history_keys > 0) out.set("history_keys", state.history_keys);
   return out;
 }
 

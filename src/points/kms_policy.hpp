@@ -45,6 +45,7 @@ struct KmsState {
   std::optional<NamedCounts> quantum = {};  // quantum keys ready, by domain; absent: the QKM did not say
   NamedCounts stocks = {};                  // keys for SAEs, by domain
   std::int64_t delivered_per_minute = 0;    // working keys
+  std::int64_t history_keys = 0;            // private keys of terminals that history has; said where there are any
   bool operator==(const KmsState&) const = default;
 };
 Result<KmsState> read_kms_state(const wire::Json& json);

@@ -261,6 +261,13 @@ TEST(PoolStateTest, HasTheWorkingKeysByStateAndWhatTheQkmHasReadyIfItSays) {
   const points::KmsState state = must(state_of_pools(*node, *store, ledger, test::soon()));
   EXPECT_EQ(state.working_keys.size(), store::all_key_states.size());
   EXPECT_EQ(state.delivered_per_minute, 0);
+  EXPECT_EQ(state.history_keys, 0);
+  test::must(store->transact([](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms) VALUES (x'01', 'a', '+1', 1)", {}));
+    TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms, sealed_pair) VALUES (x'02', 'b', '+2', 1, x'00')", {}));
+    return {};
+  }));
+  EXPECT_EQ(must(state_of_pools(*node, *store, ledger, test::soon())).history_keys, 1);
   EXPECT_EQ(state.quantum, (points::NamedCounts{{"b", 12}, {"c", 0}}));
   said = R"({"peers":[{"domain":"b","stock":-1}]})";
   EXPECT_FALSE(must(state_of_pools(*node, *store, ledger, test::soon())).quantum) << "not known";

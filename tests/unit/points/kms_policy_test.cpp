@@ -44,11 +44,16 @@ TEST(KmsPolicyTest, StateIsReadAsItWasWrittenAndStrictly) {
                        .working_keys = {{"generated", 1}, {"destroyed", 5}},
                        .quantum = NamedCounts{{"b", 40}},
                        .stocks = {{"b", 9}},
-                       .delivered_per_minute = 12};
+                       .delivered_per_minute = 12,
+                       .history_keys = 4};
   EXPECT_EQ(read_kms_state(to_json(state)).value(), state);
   KmsState unknown = state;
   unknown.quantum.reset();
   EXPECT_EQ(read_kms_state(to_json(unknown)).value(), unknown);
+  KmsState none_kept = state;
+  none_kept.history_keys = 0;
+  EXPECT_FALSE(to_json(none_kept).dump().contains("history_keys"));
+  EXPECT_EQ(read_kms_state(to_json(none_kept)).value(), none_kept);
   KmsState negative = state;
   negative.stocks = {{"b", -1}};
   EXPECT_FALSE(read_kms_state(to_json(negative)));
