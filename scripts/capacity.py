@@ -141,16 +141,22 @@ def names_in(formula):
     return list(dict.fromkeys(node.id for node in nodes if node.id not in FUNCTIONS))
 
 
-def newest_report():
-    reports = sorted(REPORTS.glob("*.json"))
+def kept_reports():
+    """From the oldest to the newest; their names begin with a date, those of load tests do not."""
+    reports = sorted(REPORTS.glob("[0-9]*.json"), key=lambda path: path.stem)
     if not reports:
         raise SystemExit(f"capacity: no report in {REPORTS}")
-    return reports[-1]
+    return reports
 
 
-def measured_in(report):
+def rows_of(reports):
+    """By name, each with the place of the report that it is of: the last that has it."""
+    return {row["name"]: (row, place) for place, report in enumerate(reports) for row in report["rows"]}
+
+
+def measured_in(reports):
     """Values by name; a name whose row is not there, or has no such figure, is missing. A row in another unit than the model's is an error."""
-    rows = {row["name"]: row for row in report["rows"]}
+    rows = {name: row for name, (row, _) in rows_of(reports).items()}
     out = {}
     for one in MEASURED:
         row = rows.get(one.row)
@@ -196,13 +202,22 @@ def table(heads, rows):
     return "\n".join(lines + ["| " + " | ".join(cells) + " |" for cells in rows]) + "\n"
 
 
-def render(report, name, assumed):
-    measured = measured_in(report)
+def render(reports, names, assumed):
+    """Each measured row is of the last report that has it."""
+    measured = measured_in(reports)
     results = calculate(measured | {one.name: assumed[one.name] for one in ASSUMED})
-    machine = report["machine"]
-    out = f"From `bench/reports/{name}` ({machine['cpu']}, {machine['cores']} cores, commit {report['commit']}, {report['date']}).\n\n"
-    if any(remark.startswith("a quick run") for remark in report["remarks"]):
-        out += "**The report is of a quick run: its numbers say little.**\n\n"
+    rows = rows_of(reports)
+    source = {one.name: rows[one.row][1] for one in MEASURED if one.name in measured}
+    used = sorted(set(source.values()), reverse=True)
+    out = "From, each row from the first of them that has it:\n\n" if len(used) > 1 else "From "
+    for place in used:
+        report, machine = reports[place], reports[place]["machine"]
+        said_of = f"`bench/reports/{names[place]}` ({machine['cpu']}, {machine['cores']} cores, commit {report['commit']}, {report['date']})"
+        out += f"- {said_of}\n" if len(used) > 1 else f"{said_of}.\n"
+    out += "\n"
+    quick = [names[place] for place in used if any(remark.startswith("a quick run") for remark in reports[place]["remarks"])]
+    if quick:
+        out += f"**Of a quick run, so that its numbers say little: {', '.join(quick)}.**\n\n"
     out += "### What is needed\n\n"
     rows = []
     for line in LINES:
@@ -212,8 +227,8 @@ def render(report, name, assumed):
     out += table(("quantity", "value", "unit", "formula", "what"), rows)
     out += "\n### What is measured\n\n"
     rows = [(f"`{one.name}`", shown(measured[one.name]) if one.name in measured else NOT_MEASURED, one.unit if one.field == "value" else "ratio",
-             one.row + ("" if one.field == "value" else f" ({one.field})")) for one in MEASURED]
-    out += table(("input", "value", "unit", "row of the report"), rows)
+             one.row + ("" if one.field == "value" else f" ({one.field})"), names[source[one.name]] if one.name in source else "") for one in MEASURED]
+    out += table(("input", "value", "unit", "row of the report", "report"), rows)
     out += "\n### What is assumed\n\n"
     return out + table(("input", "value", "unit", "why"), [(f"`{one.name}`", said(assumed[one.name]), one.unit, one.why) for one in ASSUMED])
 
@@ -227,16 +242,19 @@ def put_into(text, block):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--report", type=Path, help="a report.json of `make bench`; the newest below bench/reports if not given")
+    parser.add_argument("--report", type=Path, action="append",
+                        help="a report.json of `make bench`; of several, a row is taken from the last that has it; all below bench/reports if not given")
     parser.add_argument("--write", type=Path, metavar="DOCUMENT", help="put the tables into this document instead of printing them")
     parser.add_argument("--check", type=Path, metavar="DOCUMENT", help="fail if this document's tables are others than these")
     for one in ASSUMED:
         about = f"{one.why} (default {said(one.value)} {one.unit})".replace("%", "%%")
         parser.add_argument("--" + one.name.replace("_", "-"), type=float, default=one.value, help=about)
     options = parser.parse_args(arguments)
-    path = options.report or newest_report()
+    paths = options.report or kept_reports()
+    names = " and ".join(path.name for path in paths)
     try:
-        block = render(json.loads(path.read_text(encoding="utf-8")), path.name, {one.name: getattr(options, one.name) for one in ASSUMED})
+        reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        block = render(reports, [path.name for path in paths], {one.name: getattr(options, one.name) for one in ASSUMED})
         document = options.write or options.check
         if document is None:
             print(block, end="")
@@ -245,11 +263,11 @@ def main(arguments=None):
         after = put_into(before, block)
         if options.check:
             if before != after:
-                print(f"capacity: {document} has other figures than {path.name} gives: scripts/capacity.py --report {path} --write {document}", file=sys.stderr)
+                print(f"capacity: {document} has other figures than {names} give: scripts/capacity.py --write {document}", file=sys.stderr)
             return int(before != after)
         document.write_text(after, encoding="utf-8")
     except (OSError, KeyError, ValueError, ZeroDivisionError) as error:
-        print(f"capacity: {path}: {error!r}", file=sys.stderr)
+        print(f"capacity: {names}: {error!r}", file=sys.stderr)
         return 1
     return 0
 

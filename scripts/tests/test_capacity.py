@@ -69,24 +69,37 @@ class CapacityTest(unittest.TestCase):
         self.assertEqual(results["kms_cores_connections"], ["connection_ms"])
         self.assertEqual(results["kms_machines"], ["connection_ms", "two_to_one"])
         self.assertIsInstance(results["kms_cores_deliveries"], float)
-        text = capacity.render(report_with(values), "x.json", ASSUMED)
+        text = capacity.render([report_with(values)], ["x.json"], ASSUMED)
         self.assertIn("not yet measured (`connection_ms`, `two_to_one`)", text)
-        self.assertNotIn(capacity.NOT_MEASURED, capacity.render(report_with(EVERYTHING), "x.json", ASSUMED))
+        self.assertNotIn(capacity.NOT_MEASURED, capacity.render([report_with(EVERYTHING)], ["x.json"], ASSUMED))
+
+    def test_a_row_is_of_the_last_report_that_has_it(self):
+        older, newer = report_with(EVERYTHING), report_with({"relayed_keys": 7.0})
+        self.assertEqual(capacity.measured_in([older, newer])["relayed_keys"], 7.0)
+        self.assertEqual(capacity.measured_in([newer, older])["relayed_keys"], 100.0)
+        text = capacity.render([older, newer], ["a.json", "b.json"], ASSUMED)
+        self.assertRegex(text, r"relay over 2 QKM processes: keys \| b.json \|")
+        self.assertRegex(text, r"certificates per second, ML-DSA-65, durable, audited \| a.json \|")
+        self.assertIn("- `bench/reports/b.json`", text)
+        self.assertNotIn("b.json", capacity.render([newer, older], ["b.json", "a.json"], ASSUMED))
+
+    def test_a_load_test_is_no_report_of_the_bench(self):
+        self.assertEqual([path.name for path in capacity.kept_reports() if not path.name[0].isdigit()], [])
 
     def test_a_row_without_a_ratio_is_not_measured(self):
         report = report_with(EVERYTHING)
         for row in report["rows"]:
             row["ratio"] = None
-        self.assertNotIn("efficiency", capacity.measured_in(report))
+        self.assertNotIn("efficiency", capacity.measured_in([report]))
 
     def test_a_row_in_another_unit_is_refused(self):
         with self.assertRaisesRegex(ValueError, "the model takes it for"):
-            capacity.measured_in(report_with(EVERYTHING, unit="apples"))
+            capacity.measured_in([report_with(EVERYTHING, unit="apples")])
 
     def test_a_quick_run_is_called_one(self):
         report = report_with(EVERYTHING)
         report["remarks"] = ["a quick run, to see that everything works: its numbers say little"]
-        self.assertIn("its numbers say little", capacity.render(report, "x.json", ASSUMED))
+        self.assertIn("its numbers say little", capacity.render([report], ["x.json"], ASSUMED))
 
     def test_rows_of_the_kms_are_named_as_the_bench_names_them(self):
         sources = "".join(path.read_text(encoding="utf-8") for path in (capacity.ROOT / "bench").glob("*.cpp"))
@@ -127,14 +140,14 @@ class CapacityTest(unittest.TestCase):
                 self.assertEqual(run("--report", Path(folder) / "r.json")[0], 1)
             self.assertEqual(run("--report", Path(folder) / "absent.json")[0], 1)
 
-    def test_the_newest_report_is_read(self):
-        self.assertEqual(capacity.newest_report().name, max(path.name for path in capacity.REPORTS.glob("*.json")))
+    def test_the_kept_reports_are_read(self):
         self.assertEqual(run()[0], 0)
 
     def test_the_documents_figures_are_the_scripts(self):
-        named = re.search(r"From `bench/reports/([^`/]+)`", DOCUMENT.read_text(encoding="utf-8"))
-        self.assertIsNotNone(named)
-        code, _, err = run("--report", capacity.REPORTS / named.group(1), "--check", DOCUMENT)
+        text = DOCUMENT.read_text(encoding="utf-8")
+        newest_first = re.findall(r"`bench/reports/([^`/]+\.json)`", text[text.index(capacity.BEGIN):])
+        self.assertNotEqual(newest_first, [])
+        code, _, err = run(*[one for name in reversed(newest_first) for one in ("--report", capacity.REPORTS / name)], "--check", DOCUMENT)
         self.assertEqual(code, 0, err)
 
 

@@ -355,24 +355,7 @@ inline constexpr std::array migrations{
       CREATE INDEX directory_page_first ON directory_page (epoch, first_number);
       ALTER TABLE working_key ADD COLUMN directory_epoch INTEGER;
       ALTER TABLE charging_record ADD COLUMN directory_epoch INTEGER)sql"},
-    store::Migration{16, R"sql(
-      -- KMA: group calls (kma/group_rows.hpp). Who is in one gets its next key.
-      CREATE TABLE call_group (
-        group_id BLOB PRIMARY KEY,
-        owner_uid TEXT NOT NULL,
-        owner TEXT NOT NULL,
-        owner_kms TEXT NOT NULL,
-        begun INTEGER NOT NULL,
-        epoch INTEGER NOT NULL,
-        nonce BLOB NOT NULL,
-        roster TEXT NOT NULL,
-        h_req BLOB,
-        answer BLOB,
-        changed_ms INTEGER NOT NULL,
-        row_mac BLOB
-      ) STRICT;
-      CREATE INDEX call_group_owner ON call_group (owner_uid);
-      CREATE INDEX call_group_changed ON call_group (changed_ms))sql"},
+    store::Migration{16, group_schema},
     store::Migration{17, R"sql(
       ALTER TABLE csa_key ADD COLUMN row_mac BLOB;
       ALTER TABLE csa_version ADD COLUMN row_mac BLOB;
@@ -444,7 +427,9 @@ inline constexpr std::array migrations{
       CREATE INDEX charge_made ON charge (made_ms))sql"},
     store::Migration{22, archive_check_schema},
     store::Migration{23, kma_confirmed_agreements},
-    store::Migration{24, kp_ends_of_keys},
+    store::Migration{24, owed_outcome},
+    store::Migration{25, charging_altered_schema},
+    store::Migration{26, kp_ends_of_keys},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
@@ -493,6 +478,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"owed_record", {"id", "place"}},
     store::GuardedTable{"history_segment", {"number", ""}},
     store::GuardedTable{"charging_check", {"id", ""}},
+    store::GuardedTable{"charging_altered", {"sid_wk", "leg"}},
     store::GuardedTable{"pool_key_end", {"library", "generation"}},
 };
 

@@ -176,7 +176,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
   // Each by itself: a row that was changed underneath keeps neither a key alive nor anything else from being forgotten.
   const auto ended = ledger_sweep.run(which, now);
-  const auto archived = archive_charges(*store, now - std::min(now, charge_archived_after_ms));
+  const auto archived = archive_charges(*store, node.rng(), now - std::min(now, charge_archived_after_ms));
   if (archived) charges_archived = *archived;
   const auto forgotten = forget_what_is_over(*store, settings.policy, now);
   const auto erased = end_history_keys(node, *store, {.policy = settings.history, .kept = settings.history_keys_kept});
@@ -242,6 +242,7 @@ Result<void> KmsService::Parts::fetch_directory() {
 
 void KmsService::Parts::describe(wire::Json& body) {
   history.describe(body);
+  describe_charges(*store, body);
   application.describe_health(body);
   body.set("policy_version", agreement.terms()->version);
   agreement.directory().describe(body);

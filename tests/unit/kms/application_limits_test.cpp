@@ -208,6 +208,8 @@ class ChargesTest : public ApplicationLimitsTest {
   std::vector<ChargingRecord> list(const ChargingPlace& after, UnixMs until) {
     return must(store_->transact([&](store::Transaction& transaction) { return list_charging_records(transaction, after, until); }));
   }
+
+  std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, ChargesTest, test::every_store_kind, test::name_of);
@@ -352,11 +354,25 @@ TEST_P(ChargesTest, GoIntoTheArchiveInAsManyTransactionsAsItTakes) {
     }
     return {};
   }));
-  EXPECT_EQ(must(archive_charges(*store_, limits_now + charge_day_ms)), records);
+  EXPECT_EQ(must(archive_charges(*store_, *rng_, limits_now + charge_day_ms)), records);
   EXPECT_EQ(rows("charging_record"), 0);
   EXPECT_EQ(rows("charging_archive"), records);
   EXPECT_FALSE(altered());
-  EXPECT_EQ(must(archive_charges(*store_, limits_now + charge_day_ms)), 0);
+  EXPECT_EQ(must(archive_charges(*store_, *rng_, limits_now + charge_day_ms)), 0);
+}
+
+TEST_P(ChargesTest, ARowThatThisProgramDidNotWriteIsSetApartAndKeepsNoOtherFromTheArchive) {
+  for (std::uint8_t i = 1; i <= 2; ++i) must(add(charge_of(i, limits_now + i)));
+  must(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("UPDATE charging_record SET sid_wk = x'00' WHERE delivered_ms = ?", {store::column(limits_now + 1)});
+  }));
+  EXPECT_EQ(must(archive_charges(*store_, *rng_, limits_now + charge_day_ms)), 1);
+  EXPECT_EQ(rows("charging_record"), 1);
+  EXPECT_EQ(rows("charging_altered WHERE sid_wk = x'00' AND why LIKE '%is none that this program wrote'"), 1);
+  EXPECT_EQ(rows("owed_record WHERE action = 'kp.database.altered' AND outcome = 'failure'"), 1);
+  EXPECT_EQ(list({}, limits_now + charge_day_ms), std::vector{charge_of(2, limits_now + 2)});
+  EXPECT_EQ(must(archive_charges(*store_, *rng_, limits_now + charge_day_ms)), 0);
+  EXPECT_EQ(rows("owed_record"), 1) << "once";
 }
 
 TEST_P(ChargesTest, ACheckOfTheArchiveGoesOnWhereTheProcessBeforeLeftIt) {

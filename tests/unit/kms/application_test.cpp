@@ -578,6 +578,26 @@ TEST_P(ApplicationTest, WhatAnAcknowledgementEndsIsOwedToTheRecordUntilItIsOnIt)
   EXPECT_EQ(times("\"wk.updated\"", kms_.state()), 2U);
 }
 
+TEST_P(ApplicationTest, WhatIsOwedToTheRecordKeepsItsOutcomeOverAKill) {
+  const SidWk sid = kms_.session();
+  must(kms_.acknowledge(kms_.a(), sid, must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body, false));
+  const auto recorded = [&](const std::string& action, const std::string& outcome) {
+    return times("\"action\":\"" + action + "\",\"outcome\":\"" + outcome + "\"", kms_.state());
+  };
+  EXPECT_EQ(recorded("km-1.destroyed", "failure"), 1U) << "the terminal could not use the key";
+  must(kms_.in_transaction([](store::Transaction& transaction) -> Result<void> {  // as a former version left it
+    TRY(transaction.run("INSERT INTO owed_record (id, place, action, subject, object, reason, made_ms) VALUES (x'00112233445566778899aabbccddeeff', 0,"
+                        " 'kp.purged', 'D', '0 working keys', 'long ago', 1)",
+                        {}));
+    return {};
+  }));
+  kms_.open();  // as after a kill: nobody knows that it is on record
+  must(pay_records(kms_.node(), kms_.store(), Owed::all));
+  EXPECT_EQ(recorded("km-1.destroyed", "failure"), 2U);
+  EXPECT_EQ(recorded("km-1.destroyed", "success"), 0U);
+  EXPECT_EQ(recorded("kp.purged", "success"), 1U);
+}
+
 TEST_P(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed) {
   const SidWk former = kms_.session();
   const auto first = kms_.make(kms_.a(), former, Role::caller);

@@ -1,6 +1,8 @@
 // What KP's tests share: a node, its database as KP keeps it, and pool keys.
 #pragma once
 
+#include <fstream>
+
 #include "kms_core.hpp"
 #include "services/kms/kp/database.hpp"
 #include "services/kms/kp/encryption_pairs.hpp"
@@ -88,6 +90,34 @@ class KpFixture : public testing::Test {
   store::GuardedStore* guard_ = nullptr;  // the same, where it is guarded
   std::unique_ptr<PoolKeys> keys_;
   std::optional<EncryptionPairs> pairs_;
+};
+
+/// As KP keeps the database, and with the way that another program has to it while the KMS runs.
+class UnderneathFixture : public KpFixture {
+ protected:
+  void SetUp() override {
+    KpFixture::SetUp();
+    close();
+    forget_database();
+    auto plain = must(store::Store::open(state() / "kms.db", migrations));
+    underneath_ = plain.get();
+    take(must(store::GuardedStore::open(
+        std::move(plain),
+        {.anchor = state() / "kms.anchor", .tables = guarded_tables, .suite = &node_->suite(), .device = &node_->device(), .may_adopt = {}})));
+    open_keys();
+  }
+  std::int64_t run_underneath(std::string_view sql, std::initializer_list<store::Value> values = {}) {
+    return must(underneath_->transact([&](store::Transaction& transaction) { return transaction.run(sql, values); }));
+  }
+  /// Lines of the audit record that have both.
+  int recorded(std::string_view action, std::string_view what) {
+    std::ifstream in(state() / "audit.jsonl");
+    int out = 0;
+    for (std::string line; std::getline(in, line);) out += line.contains(action) && line.contains(what) ? 1 : 0;
+    return out;
+  }
+
+  store::Store* underneath_ = nullptr;
 };
 
 /// The same on every database.

@@ -1,27 +1,16 @@
 // Keys whose time is over are ended, all of them, whatever somebody did to one of their rows.
 #include "services/kms/kma/ledger_sweep.hpp"
 
-#include <fstream>
-
 #include "kp_fixture.hpp"
 #include "services/kms/forgetting.hpp"
 
 namespace qanat::kms {
 namespace {
 
-class LedgerSweepTest : public KpFixture {
+class LedgerSweepTest : public UnderneathFixture {
  protected:
-  /// As KP keeps the database, and with the way that another program has to it.
   void SetUp() override {
-    KpFixture::SetUp();
-    close();
-    forget_database();
-    auto plain = must(store::Store::open(state() / "kms.db", migrations));
-    underneath_ = plain.get();
-    take(must(store::GuardedStore::open(
-        std::move(plain),
-        {.anchor = state() / "kms.anchor", .tables = guarded_tables, .suite = &node_->suite(), .device = &node_->device(), .may_adopt = {}})));
-    open_keys();
+    UnderneathFixture::SetUp();
     ledger_.emplace(keys_->of(Library::in_use));
   }
   /// A leg that ended so long ago.
@@ -37,19 +26,10 @@ class LedgerSweepTest : public KpFixture {
     return key.sid_wk;
   }
   void edit_underneath(std::string_view set, const SidWk& sid_wk) {
-    const std::string sql = "UPDATE working_key SET " + std::string(set) + " WHERE sid_wk = ?";
-    EXPECT_EQ(must(underneath_->transact([&](store::Transaction& transaction) { return transaction.run(sql, {sid_wk.view()}); })), 1);
+    EXPECT_EQ(run_underneath("UPDATE working_key SET " + std::string(set) + " WHERE sid_wk = ?", {sid_wk.view()}), 1);
   }
   std::int64_t alive() { return number("SELECT count(*) FROM working_key WHERE sealed_wk IS NOT NULL"); }
-  /// Lines of the audit record that have both.
-  int recorded(std::string_view action, std::string_view what) {
-    std::ifstream in(state() / "audit.jsonl");
-    int out = 0;
-    for (std::string line; std::getline(in, line);) out += line.contains(action) && line.contains(what) ? 1 : 0;
-    return out;
-  }
 
-  store::Store* underneath_ = nullptr;
   std::optional<Ledger> ledger_;
 };
 
@@ -83,7 +63,7 @@ TEST_F(LedgerSweepTest, ARowThatWasChangedUnderneathKeepsNoOtherKeyAliveAndIsOnR
 TEST_F(LedgerSweepTest, ARowThatWasChangedUnderneathKeepsNothingElseFromBeingForgotten) {
   must(run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES ('alice', x'01', x'02', x'03', 1)"));
   must(run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (x'00', x'00', 1)"));
-  must(underneath_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE prepared_encryption SET sealed_seed = x'04'", {}); }));
+  EXPECT_EQ(run_underneath("UPDATE prepared_encryption SET sealed_seed = x'04'"), 1);
   LedgerSweep sweep(*node_, *store_, *ledger_);
   for (int round = 0; round < 2; ++round) {
     const auto done = forget_what_is_over(*store_, PolicySettings(), now());

@@ -1,5 +1,6 @@
 #include "services/iam/web/web_front.hpp"
 
+#include "net/foreign_workers.hpp"
 #include "node/log.hpp"
 #include "node/recorded.hpp"
 
@@ -41,6 +42,15 @@ ScimRequest scim_request_of(const net::ForeignRequest& request) {
           .body = as_text(request.body)};
 }
 
+/// For ForeignRoute::answer: work that blocks. Where as many requests wait for a worker as may, it is `busy`, at once.
+auto on_worker(net::Workers& workers, std::function<WebAnswer(const net::ForeignRequest&)> work, WebAnswer busy) {
+  return net::by_worker(
+      workers, [work = std::move(work)](const net::ForeignRequest& request) { return rendered(work(request)); },
+      [busy = std::move(busy)](const net::ForeignRequest&) { return rendered(busy); });
+}
+constexpr std::string_view all_wait = "as many requests wait as may";
+WebAnswer oauth_busy() { return oauth_error({ErrorCode::exhausted, std::string(all_wait)}); }
+
 /// An issuer has no query and no fragment (RFC 8414 §2); this one has no path and no user either.
 bool is_origin(std::string_view url) {
   constexpr std::string_view scheme = "https://";
@@ -81,8 +91,8 @@ WebFront::WebFront(OAuth oauth, Scim scim, const net::ForeignTls& tls)
 Result<std::unique_ptr<WebFront>> WebFront::start(const net::ForeignSettings& settings, OAuth oauth, Scim scim, node::Node& node) {
   std::unique_ptr<WebFront> front(new WebFront(std::move(oauth), std::move(scim), settings.tls));
   std::vector<net::ForeignService> services;
-  services.push_back(front->oauth_service());
-  services.push_back(front->scim_service());
+  services.push_back(oauth_service(front->oauth_, front->workers_));
+  services.push_back(scim_service(front->scim_, front->workers_));
   ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), node::refusals_of(node, "oauth.connection")));
   if (!settings.tls.crls.empty()) front->watcher_ = std::thread([raw = front.get()] { raw->watch_lists(); });
   return Result<std::unique_ptr<WebFront>>(std::move(front));
@@ -108,62 +118,53 @@ void WebFront::stop() {
   workers_.stop(net::Waiting::drop);
 }
 
-template <class Work>
-auto WebFront::by_worker(Work work) {
-  return [this, work](net::ForeignRequest request, net::ForeignReply reply) {
-    (void)workers_.submit([work, request = std::move(request), reply = std::move(reply)]() mutable { reply(rendered(work(request))); });
-  };
-}
-
-net::ForeignService WebFront::oauth_service() {
+net::ForeignService oauth_service(OAuth& oauth, net::Workers& workers) {
   using Work = WebAnswer (OAuth::*)(const WebCaller&, std::string_view);
-  const auto post = [this](const char* path, Work work) {
-    return net::ForeignRoute{.point = "oauth",
-                             .method = "POST",
-                             .pattern = path,
-                             .body_max = form_octets_max,
-                             .answer = by_worker([this, work](const net::ForeignRequest& request) {
-                               if (!net::is_media_type(request.content_type, form_type)) {
-                                 return oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"});
-                               }
-                               return (oauth_.*work)(caller_of(request), as_text(request.body));
-                             })};
+  const auto post = [&oauth, &workers](const char* path, Work work) {
+    const auto answer = [&oauth, work](const net::ForeignRequest& request) {
+      if (!net::is_media_type(request.content_type, form_type)) {
+        return oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"});
+      }
+      return (oauth.*work)(caller_of(request), as_text(request.body));
+    };
+    return net::ForeignRoute{
+        .point = "oauth", .method = "POST", .pattern = path, .body_max = form_octets_max, .answer = on_worker(workers, answer, oauth_busy())};
   };
-  const auto document = [this](const char* path, WebAnswer (OAuth::*work)() const) {
+  const auto document = [&oauth](const char* path, WebAnswer (OAuth::*work)() const) {
     return net::ForeignRoute{.point = "oauth", .method = "GET", .pattern = path, .body_max = 0,
-                             .answer = [this, work](const net::ForeignRequest&, net::ForeignReply reply) { reply(rendered((oauth_.*work)())); }};
+                             .answer = [&oauth, work](const net::ForeignRequest&, net::ForeignReply reply) { reply(rendered((oauth.*work)())); }};
   };
   std::vector<net::ForeignRoute> routes;
   routes.push_back(post("/oauth2/token", &OAuth::token));
   routes.push_back(post("/oauth2/introspect", &OAuth::introspect));
   routes.push_back(document("/oauth2/jwks", &OAuth::jwks));
-  if (oauth_.gives_codes()) {
+  if (oauth.gives_codes()) {
+    const auto authorize = [&oauth](const net::ForeignRequest& request) { return oauth.authorize(caller_of(request), request.query); };
     routes.push_back(document("/.well-known/oauth-authorization-server", &OAuth::metadata));
     routes.push_back(net::ForeignRoute{
-        .point = "oauth", .method = "GET", .pattern = "/oauth2/authorize", .body_max = 0, .answer = by_worker([this](const net::ForeignRequest& request) {
-                                                                                            return oauth_.authorize(caller_of(request), request.query);
-                                                                                          })});
+        .point = "oauth", .method = "GET", .pattern = "/oauth2/authorize", .body_max = 0, .answer = on_worker(workers, authorize, oauth_busy())});
   }
   return {.prefix = "/oauth2/",
           .routes = std::move(routes),
           .refuse = [](unsigned status, std::string_view why) {
-            return rendered({.status = status, .body = wire::Json::object({{"error", "invalid_request"}, {"error_description", why}})});
+            const std::string_view error = status < 500 ? "invalid_request" : "temporarily_unavailable";
+            return rendered({.status = status, .body = wire::Json::object({{"error", error}, {"error_description", why}})});
           }};
 }
 
-net::ForeignService WebFront::scim_service() {
+net::ForeignService scim_service(Scim& scim, net::Workers& workers) {
   using Work = WebAnswer (Scim::*)(const ScimRequest&);
-  const auto route = [this](const char* method, const char* path, Work work, std::size_t body_max) {
+  const auto route = [&scim, &workers](const char* method, const char* path, Work work, std::size_t body_max) {
+    const auto answer = [&scim, work, body_max](const net::ForeignRequest& request) {
+      const bool is_scim = net::is_media_type(request.content_type, "application/scim+json") || net::is_media_type(request.content_type, "application/json");
+      if (body_max > 0 && !is_scim) return scim_refusal(415, "the body must be application/scim+json");
+      return (scim.*work)(scim_request_of(request));
+    };
     return net::ForeignRoute{.point = "scim",
                              .method = method,
                              .pattern = std::string(scim_prefix) + path,
                              .body_max = body_max,
-                             .answer = by_worker([this, work, body_max](const net::ForeignRequest& request) {
-                               const bool is_scim =
-                                   net::is_media_type(request.content_type, "application/scim+json") || net::is_media_type(request.content_type, "application/json");
-                               if (body_max > 0 && !is_scim) return scim_refusal(415, "the body must be application/scim+json");
-                               return (scim_.*work)(scim_request_of(request));
-                             })};
+                             .answer = on_worker(workers, answer, scim_refusal(503, all_wait))};
   };
   const auto get = [&](const char* path, Work work) { return route("GET", path, work, 0); };
   return {.prefix = std::string(scim_prefix),

@@ -23,6 +23,10 @@ struct WebSettings {
   static WebSettings read(node::Config& iam);
 };
 
+/// What the listener serves. Whatever blocks is done by `workers`; what they do not take is refused at once (503). Both must outlive the service.
+net::ForeignService oauth_service(OAuth& oauth, net::Workers& workers);
+net::ForeignService scim_service(Scim& scim, net::Workers& workers);
+
 class WebFront {
  public:
   static Result<std::unique_ptr<WebFront>> start(const net::ForeignSettings& settings, OAuth oauth, Scim scim, node::Node& node);
@@ -36,11 +40,6 @@ class WebFront {
   WebFront(OAuth oauth, Scim scim, const net::ForeignTls& tls);
   /// Takes up the revocation lists where their file is another, until stop().
   void watch_lists();
-  /// On a thread of its own; a request that none takes over is refused by the service at its deadline.
-  template <class Work>
-  auto by_worker(Work work);
-  net::ForeignService oauth_service();
-  net::ForeignService scim_service();
 
   OAuth oauth_;
   Scim scim_;

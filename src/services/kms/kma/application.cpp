@@ -477,6 +477,7 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
     } else {
       ASSIGN_OR_RETURN(const Destroyed own, ledger_.destroy(transaction, message.sid_wk, leg->key.leg, ending));
       out.push_back(end_of(own, "km-1.destroyed", why));
+      out.back().outcome = audit::Outcome::failure;
     }
     TRY(owe_records(transaction, owed_id, out, now));
     return Result<std::vector<OwedRecord>>(std::move(out));
@@ -485,10 +486,7 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   node::crash_point("kms.wk.destroyed");
   std::vector<audit::Event> events;
   events.reserve(owed.size());
-  for (const OwedRecord& one : owed) {
-    events.push_back({.action = one.action, .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure, .subject = one.subject,
-                      .object = one.object, .reason = one.reason, .request_id = http.request_id});
-  }
+  for (const OwedRecord& one : owed) events.push_back(event_of(one, http.request_id));
   TRY(node_.record(events));
   paid_.add(owed_id);
   return net::Response{.status = 204, .content_type = "", .body = {}};

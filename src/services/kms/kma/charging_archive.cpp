@@ -32,16 +32,35 @@ Result<std::optional<ChargingDay>> find_day(store::Transaction& transaction, std
   return out;
 }
 
+/// The oldest of those that were delivered before; but not while the key lives: until then its terminal may confirm.
+std::string due_charges() {
+  return "SELECT " + std::string(charging_columns) + " FROM charging_record WHERE delivered_ms < ? AND expires_ms < ? AND " + std::string(counts_as_charge) +
+         " ORDER BY delivered_ms, sid_wk, leg LIMIT ?";
+}
+
+/// A row's key as it stands there, which need not be what this program would write.
+struct RowKey {
+  Bytes sid_wk;
+  std::int64_t leg = 0;
+};
+
+/// Why the guard does not let the row go; nothing if it does. The row stays in either case.
+Result<std::optional<std::string>> why_it_stays(store::Transaction& transaction, const RowKey& key) {
+  TRY(transaction.run("SAVEPOINT charge", {}));
+  const auto gone = transaction.run("DELETE FROM charging_record WHERE sid_wk = ? AND leg = ?", {ByteView(key.sid_wk), key.leg});
+  TRY(transaction.run("ROLLBACK TO charge", {}));
+  TRY(transaction.run("RELEASE charge", {}));
+  if (gone) return std::optional<std::string>();
+  if (gone.error().code == ErrorCode::denied) return std::optional(gone.error().message);
+  return fail(gone.error());
+}
+
 }  // namespace
 
 Result<std::int64_t> archive_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
-  // Nor while the key lives: until then its terminal may confirm.
-  ASSIGN_OR_RETURN(const std::vector<ChargingRecord> due,
-                   read_charging_records(transaction,
-                                         "SELECT " + std::string(charging_columns) +
-                                             " FROM charging_record WHERE delivered_ms < ? AND expires_ms < ?"
-                                             " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
-                                         {store::column(delivered_before), store::column(delivered_before), charges_archived_at_once}));
+  ASSIGN_OR_RETURN(
+      const std::vector<ChargingRecord> due,
+      read_charging_records(transaction, due_charges(), {store::column(delivered_before), store::column(delivered_before), charges_archived_at_once}));
   const std::string move = "INSERT INTO charging_archive (day, place, " + std::string(charging_columns) + ") SELECT ?, ?, " + std::string(charging_columns) +
                            " FROM charging_record WHERE sid_wk = ? AND leg = ?";
   struct Grown {
@@ -73,15 +92,60 @@ Result<std::int64_t> archive_charging_records(store::Transaction& transaction, U
   return std::ssize(due);
 }
 
-Result<std::int64_t> archive_charges(store::Store& store, UnixMs delivered_before) {
+Result<std::int64_t> set_altered_charges_apart(store::Transaction& transaction, UnixMs delivered_before, const OwedId& owed) {
+  struct Due {
+    RowKey key;
+    bool is_ours = false;
+  };
+  std::vector<Due> due;
+  TRY(transaction.query(due_charges(), {store::column(delivered_before), store::column(delivered_before), charges_archived_at_once},
+                        [&](const store::Row& row) {
+                          due.push_back({.key = {.sid_wk = row.blob(0), .leg = row.integer(1)}, .is_ours = charging_record_of(row, 0).has_value()});
+                        }));
+  const std::string copy = "INSERT INTO charging_altered (why, " + std::string(charging_columns) + ") SELECT ?, " + std::string(charging_columns) +
+                           " FROM charging_record WHERE sid_wk = ? AND leg = ?";
+  std::vector<OwedRecord> records;
+  for (const Due& one : due) {
+    std::optional<std::string> why =
+        "charging_record sid_wk=" + to_hex(one.key.sid_wk) + ", leg=" + std::to_string(one.key.leg) + ": is none that this program wrote";
+    if (one.is_ours) {
+      ASSIGN_OR_RETURN(why, why_it_stays(transaction, one.key));
+    }
+    if (!why) continue;
+    TRY(transaction.run(copy, {std::string_view(*why), ByteView(one.key.sid_wk), one.key.leg}));
+    records.push_back({.action = "kp.database.altered",
+                       .subject = "",
+                       .object = "kms.db",
+                       .reason = "a charging record is set apart, and no charge: " + *why,
+                       .outcome = audit::Outcome::failure});
+  }
+  TRY(owe_records(transaction, owed, records, delivered_before));
+  return std::ssize(records);
+}
+
+Result<std::int64_t> archive_charges(store::Store& store, crypto::Rng& rng, UnixMs delivered_before) {
   std::int64_t out = 0;
   for (int i = 0; i < charges_batches; ++i) {
-    ASSIGN_OR_RETURN(const std::int64_t moved,
-                     store.transact([&](store::Transaction& transaction) { return archive_charging_records(transaction, delivered_before); }));
-    out += moved;
-    if (moved < charges_archived_at_once) break;
+    const auto moved = store.transact([&](store::Transaction& transaction) { return archive_charging_records(transaction, delivered_before); });
+    if (!moved) {
+      const auto owed = rng.id<OwedId>();
+      ASSIGN_OR_RETURN(const std::int64_t apart,
+                       store.transact([&](store::Transaction& transaction) { return set_altered_charges_apart(transaction, delivered_before, owed); }));
+      if (apart == 0) return fail(moved.error());
+      continue;
+    }
+    out += *moved;
+    if (*moved < charges_archived_at_once) break;
   }
   return out;
+}
+
+void describe_charges(store::Store& store, wire::Json& body) {
+  std::int64_t apart = 0;
+  const auto counted = store.look([&](store::Transaction& transaction) {
+    return transaction.query("SELECT count(*) FROM charging_altered", {}, [&](const store::Row& row) { apart = row.integer(0); });
+  });
+  if (counted) body.set("charges_set_apart", apart);
 }
 
 Result<std::vector<ChargingRecord>> list_archived_charges(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kp/owed_records.hpp"
 
 namespace qanat::kms {
 
@@ -16,8 +17,15 @@ inline constexpr int charges_batches = 8;                        // one after th
 
 /// Moves the oldest of those that were delivered before, at most charges_archived_at_once. How many.
 Result<std::int64_t> archive_charging_records(store::Transaction& transaction, UnixMs delivered_before);
-/// The same in so many transactions as it takes, at most charges_batches: to be called every second or so.
-Result<std::int64_t> archive_charges(store::Store& store, UnixMs delivered_before);
+/// Of the records that would be moved next, those that do not let themselves be moved, since somebody changed their rows underneath (store/guard.hpp), are set
+/// apart: what stands in them is copied into charging_altered, and from then on they are no charges any more: not listed, not moved, not forgotten. That is
+/// owed to the record under `owed`, as if for long. How many.
+Result<std::int64_t> set_altered_charges_apart(store::Transaction& transaction, UnixMs delivered_before, const OwedId& owed);
+/// Moves in so many transactions as it takes, at most charges_batches, and sets apart what cannot be moved: to be called every second or so. How many were
+/// moved.
+Result<std::int64_t> archive_charges(store::Store& store, crypto::Rng& rng, UnixMs delivered_before);
+/// For the health answer: how many are set apart.
+void describe_charges(store::Store& store, wire::Json& body);
 /// As list_charging_records(), which has those of the archive too.
 Result<std::vector<ChargingRecord>> list_archived_charges(store::Transaction& transaction, const ChargingPlace& after, UnixMs until);
 /// Whole days alone, and charges_forgotten_at_once at a time.

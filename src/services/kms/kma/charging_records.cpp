@@ -67,8 +67,9 @@ Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& tr
   ASSIGN_OR_RETURN(std::vector<ChargingRecord> out, list_archived_charges(transaction, after, until));
   ASSIGN_OR_RETURN(const std::vector<ChargingRecord> young,
                    read_charging_records(transaction,
-                                         "SELECT " + std::string(charging_columns) + " FROM charging_record WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ?"
-                                             " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
+                                         "SELECT " + std::string(charging_columns) +
+                                             " FROM charging_record WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ? AND " +
+                                             std::string(counts_as_charge) + " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
                                          {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page}));
   out.insert(out.end(), young.begin(), young.end());
   std::ranges::sort(out, {}, [](const ChargingRecord& one) { return std::tuple(one.delivered_ms, one.sid_wk, one.leg); });
@@ -77,7 +78,8 @@ Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& tr
 }
 
 Result<void> forget_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
-  TRY(transaction.run("DELETE FROM charging_record WHERE (sid_wk, leg) IN (SELECT sid_wk, leg FROM charging_record WHERE delivered_ms < ? ORDER BY delivered_ms LIMIT ?)",
+  TRY(transaction.run("DELETE FROM charging_record WHERE (sid_wk, leg) IN (SELECT sid_wk, leg FROM charging_record WHERE delivered_ms < ? AND " +
+                          std::string(counts_as_charge) + " ORDER BY delivered_ms LIMIT ?)",
                       {store::column(delivered_before), charges_forgotten_at_once}));
   return forget_archived_charges(transaction, delivered_before);
 }

@@ -38,6 +38,9 @@ inline constexpr std::int64_t charges_per_page = 200;
 inline constexpr std::string_view charging_columns =
     "sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms,"
     " directory_epoch";
+/// Of a row of charging_record: that it is not set apart (charging_archive.hpp).
+inline constexpr std::string_view counts_as_charge =
+    "NOT EXISTS (SELECT 1 FROM charging_altered apart WHERE apart.sid_wk = charging_record.sid_wk AND apart.leg = charging_record.leg)";
 /// The first of them is the row's column `first`. internal if this program wrote no such record.
 Result<ChargingRecord> charging_record_of(const store::Row& row, int first);
 /// What a query of charging_columns gives.

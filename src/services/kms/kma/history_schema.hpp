@@ -1,4 +1,4 @@
-// The tables of the archive of keys (key_history.hpp), for the KMS's list of migrations.
+// The tables of the archives of keys (key_history.hpp) and of charging records (charging_archive.hpp), for the KMS's list of migrations.
 #pragma once
 
 #include <string_view>
@@ -43,5 +43,28 @@ inline constexpr std::string_view archive_check_schema = R"sql(
       -- KP: what leaves the libraries by its time is found without looking at the others.
       CREATE INDEX quantum_key_used ON quantum_key (usable_until_ms) WHERE library = 'in_use';
       CREATE INDEX quantum_key_ended ON quantum_key (ended_ms) WHERE library = 'history')sql";
+
+inline constexpr std::string_view charging_altered_schema = R"sql(
+      -- KMA: what stood in rows of charging_record that somebody else changed, and what the guard said of each (kma/charging_archive.hpp). No charges.
+      CREATE TABLE charging_altered (
+        sid_wk BLOB NOT NULL,
+        leg INTEGER NOT NULL,
+        sid_call BLOB NOT NULL,
+        uid TEXT NOT NULL,
+        number TEXT NOT NULL,
+        peer_uid TEXT NOT NULL,
+        peer_number TEXT NOT NULL,
+        peer_kms TEXT NOT NULL,
+        traffic TEXT NOT NULL,
+        assurance INTEGER NOT NULL,
+        n_paths INTEGER NOT NULL,
+        delivered_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        confirmed_ms INTEGER,
+        directory_epoch INTEGER,
+        why TEXT NOT NULL,
+        row_mac BLOB,
+        PRIMARY KEY (sid_wk, leg)
+      ) STRICT)sql";
 
 }  // namespace qanat::kms

@@ -1,4 +1,4 @@
-// KMA's tables, for the KMS's list of migrations (services/kms/schema.hpp): from the version on in which a delivery rewrites no wide row.
+// KMA's tables, for the KMS's list of migrations (services/kms/schema.hpp): from the version on in which a delivery rewrites no wide row; and of group calls.
 #pragma once
 
 #include <string_view>
@@ -34,5 +34,24 @@ inline constexpr std::string_view kma_confirmed_agreements = R"sql(
       -- KMA: an agreement that is confirmed is known until it expires, so that its confirmation, whose answer was lost, can come again.
       ALTER TABLE pending_agreement ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
       CREATE INDEX pending_agreement_waiting ON pending_agreement (sid_wk) WHERE confirmed = 0)sql";
+
+inline constexpr std::string_view group_schema = R"sql(
+      -- KMA: group calls (kma/group_rows.hpp). Who is in one gets its next key.
+      CREATE TABLE call_group (
+        group_id BLOB PRIMARY KEY,
+        owner_uid TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        owner_kms TEXT NOT NULL,
+        begun INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        nonce BLOB NOT NULL,
+        roster TEXT NOT NULL,
+        h_req BLOB,
+        answer BLOB,
+        changed_ms INTEGER NOT NULL,
+        row_mac BLOB
+      ) STRICT;
+      CREATE INDEX call_group_owner ON call_group (owner_uid);
+      CREATE INDEX call_group_changed ON call_group (changed_ms))sql";
 
 }  // namespace qanat::kms

@@ -16,14 +16,23 @@ struct OwedRow {
   OwedRecord record;
 };
 
+audit::Outcome outcome_named(std::string_view text) {
+  if (text == name(audit::Outcome::success)) return audit::Outcome::success;
+  return text == name(audit::Outcome::refused) ? audit::Outcome::refused : audit::Outcome::failure;
+}
+
 Result<std::vector<OwedRow>> owed_where(store::Transaction& transaction, std::string_view condition, const store::Value& value) {
   std::vector<OwedRow> out;
-  TRY(transaction.query("SELECT id, place, action, subject, object, reason FROM owed_record WHERE " + std::string(condition) +
+  TRY(transaction.query("SELECT id, place, action, subject, object, reason, outcome FROM owed_record WHERE " + std::string(condition) +
                             " ORDER BY made_ms, id, place LIMIT ?",
                         {value, paid_at_once}, [&](const store::Row& row) {
                           out.push_back({.id = OwedId(row.blob(0)),
                                          .place = row.integer(1),
-                                         .record = {.action = row.text(2), .subject = row.text(3), .object = row.text(4), .reason = row.text(5)}});
+                                         .record = {.action = row.text(2),
+                                                    .subject = row.text(3),
+                                                    .object = row.text(4),
+                                                    .reason = row.text(5),
+                                                    .outcome = row.is_null(6) ? audit::Outcome::success : outcome_named(row.text(6))}});
                         }));
   return out;
 }
@@ -36,14 +45,7 @@ Result<void> pay(node::Node& node, store::Store& store, const std::string& reque
     if (owed.empty()) return {};
     std::vector<audit::Event> events;
     events.reserve(owed.size());
-    for (const OwedRow& one : owed) {
-      events.push_back({.action = one.record.action,
-                        .outcome = audit::Outcome::success,
-                        .subject = one.record.subject,
-                        .object = one.record.object,
-                        .reason = one.record.reason,
-                        .request_id = request_id});
-    }
+    for (const OwedRow& one : owed) events.push_back(event_of(one.record, request_id));
     TRY(node.record(events));
     node::crash_point("kms.owed.recorded");
     TRY(store.transact([&](store::Transaction& transaction) -> Result<void> {
@@ -54,6 +56,15 @@ Result<void> pay(node::Node& node, store::Store& store, const std::string& reque
 }
 
 }  // namespace
+
+audit::Event event_of(const OwedRecord& record, std::string_view request_id) {
+  return {.action = record.action,
+          .outcome = record.outcome,
+          .subject = record.subject,
+          .object = record.object,
+          .reason = record.reason,
+          .request_id = request_id};
+}
 
 OwedRecord end_of(const Destroyed& gone, std::string_view action, std::string_view why) {
   return {.action = std::string(action), .subject = gone.uid.text(), .object = gone.sid_wk.hex(), .reason = gone.reason(why)};
@@ -68,9 +79,9 @@ std::string reason_with(std::string_view why, const Bytes& commitment) {
 Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now) {
   std::int64_t place = 0;
   for (const OwedRecord& one : records) {
-    TRY(transaction.change("INSERT INTO owed_record (id, place, action, subject, object, reason, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    TRY(transaction.change("INSERT INTO owed_record (id, place, action, subject, object, reason, outcome, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                            {id.view(), place++, std::string_view(one.action), std::string_view(one.subject), std::string_view(one.object),
-                            std::string_view(one.reason), store::column(now)}));
+                            std::string_view(one.reason), name(one.outcome), store::column(now)}));
   }
   return {};
 }

@@ -16,7 +16,10 @@ struct OwedRecord {
   std::string subject;
   std::string object;
   std::string reason;
+  audit::Outcome outcome = audit::Outcome::success;
 };
+/// What goes on record for it, whoever makes it. Refers to `record`.
+audit::Event event_of(const OwedRecord& record, std::string_view request_id);
 struct OwedTag;
 using OwedId = Id<OwedTag, 16>;  // of what one transaction owes; drawn
 

@@ -32,6 +32,10 @@ inline constexpr std::string_view kp_narrow_first = R"sql(
       DROP TABLE terminal;
       ALTER TABLE terminal_narrow_first RENAME TO terminal)sql";
 
+inline constexpr std::string_view owed_outcome = R"sql(
+      -- KP: with which outcome it goes into the audit record. NULL: from before it was kept, a success.
+      ALTER TABLE owed_record ADD COLUMN outcome TEXT)sql";
+
 inline constexpr std::string_view kp_ends_of_keys = R"sql(
       -- KP, history library: how a private key ended (kp/history_keys.hpp), and the commitment to it; NULL: the pair came into history before there were any.
       ALTER TABLE history_key ADD COLUMN commitment BLOB;
