@@ -344,11 +344,14 @@ TEST_P(EncryptionPairsStoresTest, PrivateKeysAreErasedSoManyAtATime) {
   EXPECT_EQ(number("SELECT count(*) FROM history_key WHERE destroyed_why = 'kms.history is none' AND destroyed_by = 'kms'"), 3) << "their rows stay";
 }
 
-TEST_F(EncryptionPairsTest, AStartWithoutThePolicyErasesWhatHistoryKeptUnderIt) {
+TEST_F(EncryptionPairsTest, AStartErasesWhatIsOverAndWithoutThePolicyWhateverHistoryKeptUnderIt) {
   policy_ = HistoryPolicy::encryption_keys;
   open();
   const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
   const Bytes commitment = pair_commitment(terminal.enc_kid, kept(terminal));
+  confirmed(Uid("bob"), "+8613800000002", 2);
+  must(run("UPDATE history_key SET ended_ms = ? WHERE uid = 'bob'", {store::column(now() - UnixMs{365} * 86'400'000)}));
+  ASSERT_EQ(private_keys(), 2);
   const test::TemporaryDirectory folder;
   KmsSettings settings;
   settings.site_key = write_site_key(folder / "");

@@ -21,9 +21,10 @@ Result<std::vector<ErasedKey>> keys_over(store::Transaction& transaction, const 
   values.emplace_back(most);
   std::vector<ErasedKey> out;
   const std::string which = all ? "" : " AND coalesce(ended_ms, certified_until_ms) <= ?";
-  TRY(transaction.query("SELECT enc_kid, uid FROM history_key WHERE sealed_pair IS NOT NULL" + which + " ORDER BY coalesce(ended_ms, certified_until_ms) LIMIT ?",
-                        std::span<const store::Value>(values),
-                        [&](const store::Row& row) { out.push_back({.enc_kid = row.blob(0), .uid = Uid(row.text(1)), .commitment = {}}); }));
+  TRY(transaction.query(
+      "SELECT enc_kid, uid FROM history_key WHERE sealed_pair IS NOT NULL" + which + " ORDER BY coalesce(ended_ms, certified_until_ms) LIMIT ?",
+      std::span<const store::Value>(values),
+      [&](const store::Row& row) { out.push_back({.enc_kid = row.blob(0), .uid = Uid(row.text(1)), .commitment = {}}); }));
   return out;
 }
 
@@ -38,7 +39,8 @@ Bytes pair_commitment(ByteView enc_kid, const Secret& pair) { return store::key_
 Result<void> certify_in_history(store::Transaction& transaction, const Terminal& terminal) {
   const auto certificate = crypto::Certificate::parse(terminal.encryption_classical);  // the two of a bundle end together
   if (!certificate) return {};
-  return transaction.change("UPDATE history_key SET certified_until_ms = ? WHERE enc_kid = ?", {store::column(certificate->not_after()), ByteView(terminal.enc_kid)});
+  return transaction.change("UPDATE history_key SET certified_until_ms = ? WHERE enc_kid = ?",
+                            {store::column(certificate->not_after()), ByteView(terminal.enc_kid)});
 }
 
 Result<ErasedKey> erase_history_key(store::Transaction& transaction, const Uid& uid, ByteView enc_kid, const Ending& ending) {

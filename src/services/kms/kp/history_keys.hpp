@@ -1,6 +1,6 @@
-// How private encryption keys in the history library end: kms.history_keys_days after their pair (or after its certificates, where its terminal came no more), at
-// the next start where kms.history keeps none, or as two operators have ordered (recovery.hpp). The row stays, with who ended the key, when and why, and the commitment that was made when it came into history
-// (store/key_commitment.hpp).
+// How private encryption keys in the history library end: kms.history_keys_days after their pair (or after its certificates, where its terminal came no more),
+// at the next start where kms.history keeps none, or as two operators have ordered (recovery.hpp). The row stays, with who ended the key, when and why, and the
+// commitment that was made when it came into history (store/key_commitment.hpp).
 #pragma once
 
 #include "node/node.hpp"
@@ -34,8 +34,8 @@ struct HistoryTerms {
   HistoryPolicy policy = HistoryPolicy::none;
   std::chrono::days kept{};  // after the end of the pair
 };
-/// Erases, in one transaction and `most` at the most, those of pairs that ended, or were certified, so long ago; where the policy keeps none, whatever there is. How many; they
-/// are on record when it returns.
+/// Erases, in one transaction and `most` at the most, those of pairs that ended, or were certified, so long ago; where the policy keeps none, whatever there
+/// is. How many; they are on record when it returns.
 Result<std::int64_t> erase_history_keys(node::Node& node, store::Store& store, const HistoryTerms& terms, std::int64_t most = history_keys_at_once);
 /// To be called at the start, and every second or so: some of those whose time is over, or, where the policy keeps none, all that there are.
 Result<void> end_history_keys(node::Node& node, store::Store& store, const HistoryTerms& terms);
