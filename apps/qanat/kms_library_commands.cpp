@@ -61,12 +61,21 @@ Result<Secret> read_all(const std::filesystem::path& file, std::size_t octets) {
 
 int at_kms(const Recovering& ask, const std::function<Result<void>(Operator&)>& work) { return with_operator(ask.at, ask.as, work); }
 
+/// What is left of the private part: "recoverable", "metadata alone", or how it ended.
+std::string private_part_of(const Json& key) {
+  const std::string commitment = key.text("commitment").value_or("");
+  if (key.boolean("recoverable").value_or(false)) return "recoverable";
+  const std::int64_t destroyed = key.integer("destroyed_ms").value_or(0);
+  if (destroyed == 0) return "metadata alone";
+  return fmt::format("destroyed {}: {} (commitment {})", destroyed, key.text("destroyed_why").value_or(""), commitment.empty() ? "none" : commitment);
+}
+
 Result<void> show_history(Operator& op, const Recovering& ask) {
   ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "history"}, {"uid", ask.uid}})));
   ASSIGN_OR_RETURN(const std::vector<Json> keys, answer.array("keys"));
   for (const Json& key : keys) {
     fmt::print("  {}  {}  since {}  ended {} {}  {}\n", key.text("enc_kid").value_or("-"), key.text("number").value_or("-"), key.integer("since_ms").value_or(0),
-               key.integer("ended_ms").value_or(0), key.text("why").value_or(""), key.boolean("recoverable").value_or(false) ? "recoverable" : "metadata alone");
+               key.integer("ended_ms").value_or(0), key.text("why").value_or(""), private_part_of(key));
   }
   return {};
 }
@@ -98,17 +107,33 @@ Result<void> recover(Operator& op, const Recovering& ask) {
   return {};
 }
 
-Result<void> sign(Operator& op, const Recovering& ask) {
+Result<void> order_destruction(Operator& op, const Recovering& ask) {
+  ASSIGN_OR_RETURN(const Json answer,
+                   op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "destroy"}, {"uid", ask.uid}, {"enc_kid", ask.enc_kid}, {"reason", ask.reason}})));
+  ASSIGN_OR_RETURN(const std::string order, answer.text("order"));
+  ASSIGN_OR_RETURN(const std::string statement, answer.text("statement"));
+  fmt::print("{}  Two operators sign it within an hour, the second signature destroys the key: qanat kms sign-destruction --kms {} --order {} --as NAME\n", statement,
+             ask.kms, order);
+  return {};
+}
+
+/// `what`: the statement's first word after ours. An order of the other kind is not signed by mistake.
+Result<void> sign_order(Operator& op, const Recovering& ask, std::string_view what) {
   ASSIGN_OR_RETURN(const Json shown, op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "show"}, {"order", ask.order}})));
   ASSIGN_OR_RETURN(const std::string statement, shown.text("statement"));
   fmt::print("{}", statement);
+  if (!statement.starts_with(fmt::format("qanat {} ", what))) return fail(ErrorCode::conflict, "order " + ask.order + ": is no order to " + std::string(what));
   ASSIGN_OR_RETURN(const Bytes signature, crypto::sign_with(op.node().credentials().tls->key, as_bytes(statement), op.node().rng()));
   ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_recovery, ask.kms,
                                              Json::object({{"op", "sign"}, {"order", ask.order}, {"signature", wire::to_base64(signature)}})));
   ASSIGN_OR_RETURN(const std::vector<std::string> by, answer.texts("signed_by"));
   fmt::print("  signed by {} of 2\n", by.size());
+  if (const auto destroyed = answer.text("destroyed")) fmt::print("  The key is destroyed; commitment {}\n", destroyed->empty() ? "none" : *destroyed);
   return {};
 }
+
+Result<void> sign_recovery(Operator& op, const Recovering& ask) { return sign_order(op, ask, "recover-key"); }
+Result<void> sign_destruction(Operator& op, const Recovering& ask) { return sign_order(op, ask, "destroy-key"); }
 
 Result<void> collect(Operator& op, const Recovering& ask) {
   const crypto::Suite& suite = op.node().suite();
@@ -167,13 +192,22 @@ void add_kms_library_commands(CLI::App& kms, const OnCommand& on) {
                    one.add_option("--reason", ask.reason, "one line; it is signed, and goes into the audit record")->required();
                    one.add_option("--out", ask.out, "new file, needed to collect the keys")->required();
                  });
-  add_recovering(kms, on, "sign-recovery", "sign an order for keys from history, after reading it", "qanat kms sign-recovery --kms kms-a --order 90a1… --as administrator", sign,
+  add_recovering(kms, on, "sign-recovery", "sign an order for keys from history, after reading it", "qanat kms sign-recovery --kms kms-a --order 90a1… --as administrator", sign_recovery,
                  [](CLI::App& one, Recovering& ask) { one.add_option("--order", ask.order, "its number")->required(); });
   add_recovering(kms, on, "collect-key", "collect the keys of an order that two operators have signed", "qanat kms collect-key --kms kms-a --order-file order-5 --out key-5", collect,
                  [](CLI::App& one, Recovering& ask) {
                    one.add_option("--order-file", ask.order_file, "file of recover-key")->required();
                    one.add_option("--out", ask.out, "new file for the keys")->required();
                  });
+  add_recovering(kms, on, "destroy-key", "order that a terminal's private encryption keys in history are destroyed; two operators must sign",
+                 "qanat kms destroy-key --kms kms-a --uid A --enc-kid 4f… --reason \"contract ended\"", order_destruction, [](CLI::App& one, Recovering& ask) {
+                   one.add_option("--uid", ask.uid, "the terminal")->required();
+                   one.add_option("--enc-kid", ask.enc_kid, "which keys: qanat kms history")->required();
+                   one.add_option("--reason", ask.reason, "one line; it is signed, and goes into the audit record")->required();
+                 });
+  add_recovering(kms, on, "sign-destruction", "sign an order to destroy keys in history, after reading it; the second signature destroys them",
+                 "qanat kms sign-destruction --kms kms-a --order 90a1… --as administrator", sign_destruction,
+                 [](CLI::App& one, Recovering& ask) { one.add_option("--order", ask.order, "its number")->required(); });
 }
 
 }  // namespace qanat::app

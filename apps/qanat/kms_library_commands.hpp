@@ -5,7 +5,7 @@
 
 namespace qanat::app {
 
-/// Adds `accept-database`, `history`, `recover-key`, `sign-recovery` and `collect-key` to `qanat kms`.
+/// Adds `accept-database`, `history`, `recover-key`, `sign-recovery`, `collect-key`, `destroy-key` and `sign-destruction` to `qanat kms`.
 void add_kms_library_commands(CLI::App& kms, const OnCommand& on);
 
 }  // namespace qanat::app

@@ -21,6 +21,7 @@ Result<void> read_terms(const wire::Json& json, KmsPolicy& out) {
   ASSIGN_OR_RETURN(out.quantum_reserve, json.optional_integer("quantum_reserve", 0, reserve_max));
   ASSIGN_OR_RETURN(out.pqc_fallback, json.optional_boolean("pqc_fallback"));
   ASSIGN_OR_RETURN(out.directory_fallback, json.optional_boolean("directory_fallback"));
+  ASSIGN_OR_RETURN(out.history, json.optional_boolean("history"));
   ASSIGN_OR_RETURN(out.pool_low, json.optional_integer("pool_low", 0, pool_max));
   ASSIGN_OR_RETURN(out.pool_high, json.optional_integer("pool_high", 1, pool_max));
   if (out.pool_low.has_value() != out.pool_high.has_value()) return fail(ErrorCode::invalid_argument, "pool_low and pool_high: both or neither");
@@ -49,8 +50,8 @@ wire::Json counts_of(const NamedCounts& counts) {
 }  // namespace
 
 Result<KmsPolicy> read_kms_policy(const wire::Json& json) {
-  TRY(json.only({"version", "epoch", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "pool_low",
-                 "pool_high"}));
+  TRY(json.only({"version", "epoch", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "history",
+                 "pool_low", "pool_high"}));
   KmsPolicy out;
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, UINT32_MAX));
   out.epoch = static_cast<std::uint32_t>(epoch);
@@ -59,8 +60,8 @@ Result<KmsPolicy> read_kms_policy(const wire::Json& json) {
 }
 
 Result<KmsPolicy> read_kms_policy_order(const wire::Json& json, std::uint32_t epoch) {
-  TRY(json.only({"version", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "pool_low",
-                 "pool_high"}));
+  TRY(json.only({"version", "wk_lifetime_ms", "quantum_paths", "quantum_shares", "quantum_reserve", "pqc_fallback", "directory_fallback", "history",
+                 "pool_low", "pool_high"}));
   KmsPolicy out{.epoch = epoch};
   TRY(read_terms(json, out));
   return out;
@@ -76,11 +77,12 @@ wire::Json to_json(const KmsPolicy& policy) {
   }
   if (policy.pqc_fallback) out.set("pqc_fallback", *policy.pqc_fallback);
   if (policy.directory_fallback) out.set("directory_fallback", *policy.directory_fallback);
+  if (policy.history) out.set("history", *policy.history);
   return out;
 }
 
 Result<KmsState> read_kms_state(const wire::Json& json) {
-  TRY(json.only({"policy", "epoch", "working_keys", "quantum", "stocks", "delivered_per_minute"}));
+  TRY(json.only({"policy", "epoch", "working_keys", "quantum", "stocks", "delivered_per_minute", "history_keys"}));
   KmsState out;
   ASSIGN_OR_RETURN(out.policy, json.integer("policy", 0, INT64_MAX));
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, UINT32_MAX));
@@ -94,6 +96,8 @@ Result<KmsState> read_kms_state(const wire::Json& json) {
   ASSIGN_OR_RETURN(const wire::Json stocks, json.object("stocks"));
   ASSIGN_OR_RETURN(out.stocks, read_counts(stocks));
   ASSIGN_OR_RETURN(out.delivered_per_minute, json.integer("delivered_per_minute", 0, INT64_MAX));
+  ASSIGN_OR_RETURN(const std::optional<std::int64_t> history_keys, json.optional_integer("history_keys", 0, INT64_MAX));
+  out.history_keys = history_keys.value_or(0);
   return out;
 }
 
@@ -101,6 +105,7 @@ wire::Json to_json(const KmsState& state) {
   wire::Json out = wire::Json::object({{"policy", state.policy}, {"epoch", state.epoch}, {"working_keys", counts_of(state.working_keys)}});
   if (state.quantum) out.set("quantum", counts_of(*state.quantum));
   out.set("stocks", counts_of(state.stocks)).set("delivered_per_minute", state.delivered_per_minute);
+  if (state.history_keys > 0) out.set("history_keys", state.history_keys);
   return out;
 }
 

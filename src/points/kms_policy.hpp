@@ -24,6 +24,7 @@ struct KmsPolicy {
   std::optional<std::int64_t> quantum_reserve = {};  // keys of the stock that are for those who demand them
   std::optional<bool> pqc_fallback = {};             // false forbids it; true allows no more than the KMS's configuration does
   std::optional<bool> directory_fallback = {};       // the same of sessions by CMSP's directory while CMSP does not answer
+  std::optional<bool> history = {};                  // the same of terminals' private encryption keys in history (kms.history)
   std::optional<std::int64_t> pool_low = {};         // water marks of the stocks for SAEs; both or neither
   std::optional<std::int64_t> pool_high = {};
   bool operator==(const KmsPolicy&) const = default;
@@ -44,6 +45,7 @@ struct KmsState {
   std::optional<NamedCounts> quantum = {};  // quantum keys ready, by domain; absent: the QKM did not say
   NamedCounts stocks = {};                  // keys for SAEs, by domain
   std::int64_t delivered_per_minute = 0;    // working keys
+  std::int64_t history_keys = 0;            // private keys of terminals that history has; said where there are any
   bool operator==(const KmsState&) const = default;
 };
 Result<KmsState> read_kms_state(const wire::Json& json);

@@ -3,7 +3,8 @@
 //
 // Own design. commitment = HMAC-SHA-256(PRK, kind ‖ 0 ‖ id) with PRK = HKDF-Extract("QANAT key commitment v1", octets). Assumptions: HMAC-SHA-256 is
 // a random oracle of its message for a fixed salt (no other extraction uses this salt), so the commitment hides and tells nothing of what else is derived
-// from the key; SHA-256 is collision resistant, so it binds. Keys are uniformly random and 16 octets or more: a password would not be hidden.
+// from the key; SHA-256 is collision resistant, so it binds. Keys are uniformly random and 16 octets or more, or as hard to guess (a pair's scalar and seed): a
+// password would not be hidden.
 #pragma once
 
 #include "base/bytes.hpp"

@@ -21,8 +21,8 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
                               "csa state", "csa encrypt", "csa decrypt", "csa sign", "csa verify", "iam create", "iam show", "iam change", "iam suspend", "iam resume", "iam delete",
                               "iam list", "iam export", "iam import", "iam roles", "iam define", "iam undefine", "iam grants", "iam grant", "iam ungrant", "iam why", "iam revoke",
                               "iam behaviour", "iam anomalies", "iam rules", "ca", "ca ceremony", "ca sign-issuing", "ca transcript", "ca rollover",
-                              "ca rollover-devices", "kms accept-database", "kms history", "kms recover-key", "kms sign-recovery", "kms collect-key",
-                              "kms charges", "kms archive", "kms verify-archive", "kms search-archive", "kms suspend", "kms recover", "kms destroy", "kms encryption-key", "kms backup", "kms restore", "kms medium", "kms medium register", "kms medium list",
+                              "ca rollover-devices", "kms accept-database", "kms history", "kms recover-key", "kms sign-recovery", "kms collect-key", "kms destroy-key",
+                              "kms sign-destruction", "kms charges", "kms archive", "kms verify-archive", "kms search-archive", "kms suspend", "kms recover", "kms destroy", "kms encryption-key", "kms backup", "kms restore", "kms medium", "kms medium register", "kms medium list",
                               "kms medium lock", "kms medium wipe", "kms charge", "kms approve", "kms collect", "kms reject", "terminal make-medium", "terminal medium",
                               "terminal charge", "terminal load-charge", "gateway", "group", "group open", "group join", "group leave", "group show", "group key"}) {
     const Outcome outcome = run(std::string(command) + " --help");

@@ -435,6 +435,7 @@ inline constexpr std::array migrations{
       CREATE INDEX medium_charged_by_file ON medium (uid) WHERE generation > 0)sql"},
     store::Migration{28, csa::ends_of_keys},
     store::Migration{29, kp_encryption_state},
+    store::Migration{30, kp_ends_of_keys},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
@@ -484,6 +485,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"history_segment", {"number", ""}},
     store::GuardedTable{"charging_check", {"id", ""}},
     store::GuardedTable{"charging_altered", {"sid_wk", "leg"}},
+    store::GuardedTable{"pool_key_end", {"library", "generation"}},
 };
 
 }  // namespace qanat::kms

@@ -64,7 +64,7 @@ struct KmsService::Parts {
         settings(std::move(settings_)),
         store(std::move(store_)),
         keys(std::move(keys_)),
-        pairs(node, *store, *keys, settings.history),
+        pairs(node, *store, *keys, [this] { return agreement.terms()->history; }),
         trace(node.settings().state),
         ledger(keys->of(Library::in_use), front_end_of(node)),
         history(node, *store, ledger, settings),
@@ -79,7 +79,7 @@ struct KmsService::Parts {
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, pairs, ledger, trace),
         csa(node, *store, keys->of(Pool::csa), settings.csa.limits),
-        recovery(node, *store, *keys, settings.history),
+        recovery(node, *store, *keys, [this] { return agreement.terms()->history; }),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (node.settings().store) {
@@ -173,11 +173,13 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const auto archived = archive_charges(*store, node.rng(), now - std::min(now, charge_archived_after_ms));
   if (archived) charges_archived = *archived;
   const auto forgotten = forget_what_is_over(*store, settings.policy, now);
+  const auto erased = end_history_keys(node, *store, {.policy = settings.history, .kept = settings.history_keys_kept});
   const auto paid_gone = application.forget_paid();
   auto paid = pay_records(node, *store, Owed::left_over);
   TRY(ended);
   TRY(archived);
   TRY(forgotten);
+  TRY(erased);
   TRY(paid_gone);
   return paid;
 }

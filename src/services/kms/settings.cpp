@@ -33,6 +33,7 @@ void read_pools(node::Config& table, KmsSettings& out) {
   const std::string history = table.text("history", "none");
   if (history != "none" && history != "encryption_keys") table.reject("history", "must be none or encryption_keys");
   out.history = history == "encryption_keys" ? HistoryPolicy::encryption_keys : HistoryPolicy::none;
+  out.history_keys_kept = std::chrono::days(table.integer("history_keys_days", 1, days_max, out.history_keys_kept.count()));
   out.standby_high = table.integer("standby_high", 0, standby_max, out.standby_high);
   out.standby_low = table.integer("standby_low", 0, standby_max, std::min(out.standby_low, out.standby_high));
   if (out.standby_low > out.standby_high) table.reject("standby_low", "must not be more than standby_high");

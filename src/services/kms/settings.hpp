@@ -54,6 +54,7 @@ struct KmsSettings {
 
   std::chrono::milliseconds pool_key_lifetime{30LL * 86'400'000};  // after which another pool key seals a library's keys
   HistoryPolicy history = HistoryPolicy::none;
+  std::chrono::days history_keys_kept{365};            // after the end of its pair a private key in history is erased (kp/history_keys.hpp)
   std::chrono::seconds history_retention{86'400};  // after the end of its time a destroyed working key leaves the database for the archive (kma/key_history.hpp)
   std::int64_t standby_low = 4;                        // encryption pairs made ahead of enrolments: fewer, and more are made,
   std::int64_t standby_high = 16;                      // until there are so many; 0: made on demand

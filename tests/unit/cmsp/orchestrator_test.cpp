@@ -94,7 +94,8 @@ TEST_F(OrchestratorTest, OthersThanTheNetworksKmssAndOtherQuestionsAreRefused) {
 
 TEST_F(OrchestratorTest, TheStateOfPoolsIsTakenFromKmssAndStrictly) {
   const points::KmsState state{
-      .policy = 0, .epoch = 1, .working_keys = {{"reserved", 2}}, .quantum = points::NamedCounts{{"b", 7}}, .stocks = {}, .delivered_per_minute = 4};
+      .policy = 0, .epoch = 1, .working_keys = {{"reserved", 2}}, .quantum = points::NamedCounts{{"b", 7}}, .stocks = {}, .delivered_per_minute = 4,
+      .history_keys = 3};
   must(call(Endpoint::mo2_state, json_request(orchestrated, points::to_json(state))));
   EXPECT_EQ(refusal(call(Endpoint::mo2_state, json_request(orchestrated, wire::Json::object({{"policy", 1}})))), ErrorCode::invalid_argument);
   EXPECT_EQ(refusal(call(Endpoint::mo2_state, json_request(test::identity("qanat://evil/kms/kms-a"), points::to_json(state)))), ErrorCode::denied);

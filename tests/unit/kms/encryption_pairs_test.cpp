@@ -5,9 +5,12 @@
 #include "ledger_steps.hpp"
 #include "node/revocations.hpp"
 #include "services/kms/kma/access.hpp"
+#include "services/kms/kma/policy_in_force.hpp"
+#include "services/kms/kp/history_keys.hpp"
 #include "services/kms/kp/refill.hpp"
 #include "services/kms/kp/revocations.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
+#include "store/key_commitment.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -45,6 +48,15 @@ class EncryptionPairsTest : public KpFixture {
   Result<void> confirm(const Terminal& shown, const Bytes& answer = enrol_answer) {
     return pairs_->confirm(shown, crypto::digest(node_->suite().hash, answer), "request");
   }
+  /// The private part that history has of it, in clear.
+  Secret kept(const Terminal& terminal) {
+    Bytes sealed;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT sealed_pair FROM history_key WHERE enc_kid = ?", {ByteView(terminal.enc_kid)}, [&](const store::Row& row) { sealed = row.blob(0); });
+    }));
+    return must(keys_->of(Library::history).unseal(context_of("history_key", "sealed_pair", terminal.enc_kid), sealed));
+  }
+  std::int64_t private_keys() { return number("SELECT count(*) FROM history_key WHERE sealed_pair IS NOT NULL"); }
   static std::set<Bytes> fingerprints(const Bytes& der) { return {crypto::digest(crypto::Hash::sha256, der)}; }
 };
 
@@ -107,7 +119,8 @@ TEST_P(EncryptionPairsStoresTest, ByDefaultHistoryHasThatThereWasAPairAndNotTheP
   EXPECT_FALSE(history[0].has_private);
   EXPECT_EQ(number("SELECT count(*) FROM terminal WHERE sealed_encryption IS NOT NULL"), 0);
   EXPECT_EQ(number("SELECT count(*) FROM prepared_encryption"), 0);
-  EXPECT_TRUE(test::audited(state(), "the private part erased"));
+  EXPECT_EQ(history[0].commitment.size(), store::key_commitment_size);
+  EXPECT_TRUE(test::audited(state(), "the private part erased (commitment " + to_hex(history[0].commitment) + ")"));
 }
 
 TEST_P(EncryptionPairsStoresTest, UnderThePolicyHistoryHasThePrivatePartSealedForHistoryAlone) {
@@ -268,6 +281,123 @@ TEST_P(EncryptionPairsStoresTest, ARevocationEndsThePairInHistory) {
   ASSERT_EQ(history.size(), 1U);
   EXPECT_EQ(history[0].why, "revoked");
   EXPECT_NE(history[0].ended_ms, 0U);
+}
+
+TEST_P(EncryptionPairsStoresTest, UnderThePolicyARevokedPairIsRecoverableUntilItsDaysAreOverAndThenAProofStays) {
+  policy_ = HistoryPolicy::encryption_keys;
+  open();
+  const HistoryTerms terms{.policy = policy_, .kept = std::chrono::days(30)};
+  const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
+  const Bytes commitment = store::key_commitment(store::KeyKind::terminal_encryption, terminal.enc_kid, kept(terminal));
+  confirmed(Uid("bob"), "+8613800000002", 2);
+  Ledger ledger(keys_->of(Library::in_use));
+  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.classical)));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 0);
+  HistoryKey key = must(pairs_->history(enrolling)).at(0);
+  EXPECT_EQ(key.why, "revoked");
+  EXPECT_TRUE(key.has_private) << "what was encrypted to it before can be read";
+  EXPECT_EQ(key.commitment, commitment) << "made while it is there";
+
+  must(run("UPDATE history_key SET ended_ms = ? WHERE uid = 'alice'", {store::column(now() - UnixMs{29} * 86'400'000)}));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 0);
+  must(run("UPDATE history_key SET ended_ms = ? WHERE uid = 'alice'", {store::column(now() - UnixMs{30} * 86'400'000)}));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 1);
+  key = must(pairs_->history(enrolling)).at(0);
+  EXPECT_FALSE(key.has_private);
+  EXPECT_NE(key.destroyed_ms, 0U);
+  EXPECT_EQ(key.destroyed_why, "its pair, or the certificates of it, ended kms.history_keys_days ago");
+  EXPECT_EQ(key.commitment, commitment) << "stays";
+  EXPECT_TRUE(test::audited(state(), "\"kp.history.erased\""));
+  EXPECT_TRUE(test::audited(state(), key.destroyed_why + " (commitment " + to_hex(commitment) + ")"));
+  EXPECT_TRUE(must(pairs_->history(Uid("bob"))).at(0).has_private) << "its terminal has it still";
+  EXPECT_EQ(number("SELECT count(*) FROM owed_record"), 0);
+}
+
+TEST_P(EncryptionPairsStoresTest, OfATerminalThatCameNoMoreThePrivateKeyEndsAfterItsCertificates) {
+  policy_ = HistoryPolicy::encryption_keys;
+  const HistoryTerms terms{.policy = policy_, .kept = std::chrono::days(30)};
+  Terminal terminal = enrolled(enrolling, "+8613800000001", 1);
+  const crypto::SubjectNames names{.common_name = "alice", .element = identity("qanat://a/app1/alice"), .number = terminal.number, .dns = {}};
+  const crypto::Signer signer = must(crypto::Signer::generate(network_.suite(), network_.rng()));
+  const crypto::CertificateBundle bundle = network_.bundle(names, signer.verifying_key(), terminal.encryption);
+  must(run("UPDATE terminal SET encryption_classical = ?", {ByteView(bundle.classical_encryption.der())}));
+  must(confirm(terminal));
+  EXPECT_EQ(number("SELECT certified_until_ms FROM history_key"), store::column(bundle.classical_encryption.not_after()));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 0);
+  must(run("UPDATE history_key SET certified_until_ms = ?", {store::column(now() - UnixMs{29} * 86'400'000)}));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 0) << "it may want to read what it has";
+  must(run("UPDATE history_key SET certified_until_ms = ?", {store::column(now() - UnixMs{30} * 86'400'000)}));
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, terms)), 1);
+  EXPECT_EQ(private_keys(), 0);
+}
+
+TEST_P(EncryptionPairsStoresTest, PrivateKeysAreErasedSoManyAtATime) {
+  policy_ = HistoryPolicy::encryption_keys;
+  open();
+  for (std::uint8_t i = 1; i <= 3; ++i) confirmed(Uid("s" + std::to_string(i)), "+861380000000" + std::to_string(i), i);
+  ASSERT_EQ(private_keys(), 3);
+  const HistoryTerms none{.policy = HistoryPolicy::none, .kept = {}};
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, none, 2)), 2);
+  EXPECT_EQ(private_keys(), 1);
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, none, 2)), 1);
+  EXPECT_EQ(must(erase_history_keys(*node_, *store_, none, 2)), 0);
+  EXPECT_EQ(number("SELECT count(*) FROM history_key WHERE destroyed_why = 'kms.history is none' AND destroyed_by = 'kms'"), 3) << "their rows stay";
+}
+
+TEST_F(EncryptionPairsTest, AStartErasesWhatIsOverAndWithoutThePolicyWhateverHistoryKeptUnderIt) {
+  policy_ = HistoryPolicy::encryption_keys;
+  open();
+  const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
+  const Bytes commitment = pair_commitment(terminal.enc_kid, kept(terminal));
+  confirmed(Uid("bob"), "+8613800000002", 2);
+  must(run("UPDATE history_key SET ended_ms = ? WHERE uid = 'bob'", {store::column(now() - UnixMs{365} * 86'400'000)}));
+  ASSERT_EQ(private_keys(), 2);
+  const test::TemporaryDirectory folder;
+  KmsSettings settings;
+  settings.site_key = write_site_key(folder / "");
+  for (const HistoryPolicy policy : {HistoryPolicy::encryption_keys, HistoryPolicy::none}) {
+    close();
+    forget_database();
+    settings.history = policy;
+    must(KmsService::open(*node_, settings));
+    take(must(open_database(*node_)));
+    open_keys();
+    EXPECT_EQ(private_keys(), policy == HistoryPolicy::none ? 0 : 1);
+  }
+  EXPECT_TRUE(test::audited(state(), "kms.history is none (commitment " + to_hex(commitment) + ")"));
+}
+
+TEST_P(EncryptionPairsStoresTest, WhereCsosPolicyForbidsItNothingNewIsKeptAndWhatIsThereStaysForItsTime) {
+  KmsSettings settings;
+  settings.history = HistoryPolicy::encryption_keys;
+  PolicyInForce in_force(settings);
+  pairs_.emplace(*node_, *store_, *keys_, [&in_force] { return in_force.terms()->history; });
+  confirmed(enrolling, "+8613800000001", 1);
+  points::KmsPolicy policy{.version = 1, .epoch = 1};
+  policy.history = false;
+  must(in_force.put_in_force(*store_, policy, 1, 0, now()));
+  confirmed(Uid("bob"), "+8613800000002", 2);
+  EXPECT_FALSE(must(pairs_->history(Uid("bob"))).at(0).has_private);
+  EXPECT_FALSE(must(pairs_->history(Uid("bob"))).at(0).commitment.empty()) << "what was erased there and then";
+  EXPECT_TRUE(test::audited(state(), "the private part erased"));
+  must(end_history_keys(*node_, *store_, {.policy = settings.history, .kept = settings.history_keys_kept}));
+  EXPECT_TRUE(must(pairs_->history(enrolling)).at(0).has_private) << "a later policy may allow it again";
+  policy = {.version = 2, .epoch = 1};
+  must(in_force.put_in_force(*store_, policy, 1, 0, now()));
+  confirmed(Uid("carol"), "+8613800000003", 3);
+  EXPECT_EQ(private_keys(), 2);
+  EXPECT_FALSE(must(pairs_->history(Uid("bob"))).at(0).has_private) << "what is gone does not come back";
+  pairs_.reset();  // before its policy
+}
+
+TEST_P(EncryptionPairsStoresTest, AKeyThatIsNotThereIsNotErased) {
+  const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);  // without the policy: its private part is gone
+  const auto erase = [&](const Uid& uid) {
+    return store_->transact([&](store::Transaction& transaction) { return erase_history_key(transaction, uid, terminal.enc_kid, {.by = "kms", .why = "test", .at_ms = now()}); });
+  };
+  EXPECT_EQ(test::refusal(erase(enrolling)), ErrorCode::not_found);
+  EXPECT_EQ(test::refusal(erase(Uid("bob"))), ErrorCode::not_found);
+  EXPECT_EQ(must(pairs_->history(enrolling)).at(0).destroyed_ms, 0U);
 }
 
 TEST_P(EncryptionPairsStoresTest, WhenTheTerminalHasRenewedItsFormerCertificatesAreNobodys) {

@@ -32,7 +32,7 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
     store_ = must(stores_.open(node_->settings().state / "kms.db", migrations));
     trace_.emplace(node_->settings().state);
     keys_ = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = std::chrono::hours(24)}, node_->clock().now_ms()));
-    pairs_.emplace(*node_, *store_, *keys_, HistoryPolicy::none);
+    pairs_.emplace(*node_, *store_, *keys_, [] { return HistoryPolicy::none; });
     ledger_.emplace(keys_->of(Library::in_use));
     service_.emplace(*node_, *store_, *pairs_, *ledger_, *trace_);
   }

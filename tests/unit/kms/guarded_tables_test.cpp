@@ -49,6 +49,7 @@ constexpr std::array table_cases{
               "x'01', 1, x'00', 'alice', '+1', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6, 'w'",
               "x'02', 1, x'00', 'carol', '+3', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6, 'w'", "n_paths = 7"},
     TableCase{"charging_check", "id, day, place, digest", "1, 5, 7, x'01'", "", "place = 9"},
+    TableCase{"pool_key_end", "generation, library, made_ms, ended_ms, commitment", "1, 'in_use', 1, 2, x'01'", "2, 'in_use', 2, 3, x'02'", "commitment = x'03'"},
     TableCase{"directory", "id, head, taken_ms", "1, x'01', 5", "", "head = x'02'"},
     TableCase{"call_group", "group_id, owner_uid, owner, owner_kms, begun, epoch, nonce, roster, changed_ms",
               "x'01', 'alice', '+1', 'kms-a', 2, 2, x'00', '+1 kms-a', 5", "x'02', 'carol', '+3', 'kms-a', 1, 1, x'00', '+3 kms-a', 5", "epoch = 1"},

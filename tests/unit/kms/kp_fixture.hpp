@@ -46,7 +46,7 @@ class KpFixture : public testing::Test {
   }
   void open_keys() {
     keys_ = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = lifetime}, now()));
-    pairs_.emplace(*node_, *store_, *keys_, policy_);
+    pairs_.emplace(*node_, *store_, *keys_, [this] { return policy_; });
   }
   void close() {
     if (guard_ != nullptr) must(guard_->close());

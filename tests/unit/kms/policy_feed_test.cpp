@@ -69,6 +69,20 @@ TEST(TermsTest, APolicyMayForbidSessionsByTheDirectoryAndNotAllowThem) {
   EXPECT_FALSE(terms_under(settings, policy).directory_fallback);
 }
 
+TEST(TermsTest, APolicyMayForbidPrivateKeysInHistoryAndNotAllowThem) {
+  KmsSettings settings = configured();
+  points::KmsPolicy policy{.version = 1, .epoch = 1};
+  policy.history = true;
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::none);
+  settings.history = HistoryPolicy::encryption_keys;
+  EXPECT_EQ(terms_under(settings, {}).history, HistoryPolicy::encryption_keys);
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::encryption_keys);
+  policy.history = false;
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::none);
+  policy.history.reset();
+  EXPECT_EQ(terms_under(settings, policy).history, HistoryPolicy::encryption_keys) << "what is absent stays as the KMS is configured";
+}
+
 class PolicyFeedTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   PolicyFeedTest()
@@ -150,6 +164,18 @@ TEST_P(PolicyFeedTest, ALaterPolicyIsRecordedInForceAndOutlivesARestart) {
   reopen();
   EXPECT_EQ(policy_->terms()->version, 2);
   EXPECT_EQ(policy_->terms()->quantum_paths, 3);
+}
+
+TEST_P(PolicyFeedTest, APolicyThatForbidsHistoryIsOnRecordInForceAndOutlivesARestart) {
+  settings_.history = HistoryPolicy::encryption_keys;
+  reopen();
+  EXPECT_EQ(policy_->terms()->history, HistoryPolicy::encryption_keys);
+  offer(R"({"version":1,"epoch":1,"history":false})", points::kms_policy_label, *cmsp_credentials_.messages);
+  EXPECT_TRUE(must(fetch()));
+  EXPECT_EQ(policy_->terms()->history, HistoryPolicy::none);
+  EXPECT_TRUE(on_record(R"(\"history\":false)"));
+  reopen();
+  EXPECT_EQ(policy_->terms()->history, HistoryPolicy::none);
 }
 
 TEST_P(PolicyFeedTest, NeverGoesBackAlsoAfterARestart) {
@@ -243,6 +269,13 @@ TEST(PoolStateTest, HasTheWorkingKeysByStateAndWhatTheQkmHasReadyIfItSays) {
   const points::KmsState state = must(state_of_pools(*node, *store, ledger, test::soon()));
   EXPECT_EQ(state.working_keys.size(), store::all_key_states.size());
   EXPECT_EQ(state.delivered_per_minute, 0);
+  EXPECT_EQ(state.history_keys, 0);
+  test::must(store->transact([](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms) VALUES (x'01', 'a', '+1', 1)", {}));
+    TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms, sealed_pair) VALUES (x'02', 'b', '+2', 1, x'00')", {}));
+    return {};
+  }));
+  EXPECT_EQ(must(state_of_pools(*node, *store, ledger, test::soon())).history_keys, 1);
   EXPECT_EQ(state.quantum, (points::NamedCounts{{"b", 12}, {"c", 0}}));
   said = R"({"peers":[{"domain":"b","stock":-1}]})";
   EXPECT_FALSE(must(state_of_pools(*node, *store, ledger, test::soon())).quantum) << "not known";

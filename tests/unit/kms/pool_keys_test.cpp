@@ -5,7 +5,9 @@
 #include "ledger_steps.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/ledger.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
+#include "store/key_commitment.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -168,6 +170,30 @@ TEST_F(PoolKeysTest, AFormerPoolKeyThatNothingUsesWaitsUntilOthersHaveLooked) {
   EXPECT_EQ(keys_->generations(Pool::history), (std::vector<std::uint32_t>{1, 2})) << "another front end may seal under it still";
   must(keys_->maintain(rotated + 120'000));
   EXPECT_EQ(keys_->generations(Pool::history), (std::vector<std::uint32_t>{2}));
+}
+
+class PoolKeysStoresTest : public KpStoresFixture {};
+INSTANTIATE_TEST_SUITE_P(Stores, PoolKeysStoresTest, test::every_store_kind, test::name_of);
+
+TEST_P(PoolKeysStoresTest, APoolKeyThatIsGoneLeavesACommitmentAndItsEndIsOnRecord) {
+  const Bytes id = concat({as_bytes("history/QKP1"), Bytes{0, 0, 0, 1}});
+  const Secret key = must(node_->device().unseal(store::column_context("pool_key.sealed", id), blob("SELECT sealed FROM pool_key WHERE library = 'history'")));
+  const Bytes commitment = store::key_commitment(store::KeyKind::master, id, key);
+  EXPECT_EQ(blob("SELECT commitment FROM pool_key WHERE library = 'history'"), commitment) << "made with the key";
+  const auto other = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = lifetime}, now()));
+  const UnixMs rotated = now();
+  must(keys_->rotate(Pool::history, rotated));
+  for (const UnixMs later : {UnixMs{60'000}, UnixMs{120'000}}) must(other->maintain(rotated + later));
+  EXPECT_EQ(number("SELECT count(*) FROM pool_key WHERE library = 'history'"), 1);
+  for (const UnixMs later : {UnixMs{60'000}, UnixMs{120'000}}) must(keys_->maintain(rotated + later));
+  EXPECT_EQ(keys_->generations(Pool::history), (std::vector<std::uint32_t>{2})) << "another process was first";
+  EXPECT_EQ(number("SELECT count(*) FROM pool_key_end"), 1);
+  EXPECT_EQ(blob("SELECT commitment FROM pool_key_end WHERE library = 'history' AND generation = 1"), commitment) << "stays";
+  EXPECT_EQ(number("SELECT count(*) FROM owed_record"), 1) << "said once";
+  must(pay_records(*node_, *store_, Owed::all));
+  EXPECT_TRUE(test::audited(state(), "\"kp.pool_key.destroyed\""));
+  EXPECT_TRUE(test::audited(state(), "pool key 1 of pool history"));
+  EXPECT_TRUE(test::audited(state(), "nothing is sealed under it any more (commitment " + to_hex(commitment) + ")"));
 }
 
 TEST_F(PoolKeysTest, WhatAnotherFrontEndSealsUnderALaterPoolKeyIsWorthAnotherAttempt) {

@@ -36,7 +36,7 @@ class RecoveryTest : public KpStoresFixture {
     must(pairs_->confirm(enrolment.terminal, crypto::digest(node_->suite().hash, enrolment.answer), "request"));
     restart(HistoryPolicy::encryption_keys);
   }
-  void restart(HistoryPolicy policy) { recovery_.emplace(*node_, *store_, *keys_, policy); }
+  void restart(HistoryPolicy policy) { recovery_.emplace(*node_, *store_, *keys_, [policy] { return policy; }); }
 
   Result<wire::Json> say(const Identity& who, const wire::Json& body) {
     ASSIGN_OR_RETURN(const net::Response answer, recovery_->answer(test::request_from(who, to_bytes(body.dump()), credentials(who).tls->chain.front())));
@@ -53,6 +53,9 @@ class RecoveryTest : public KpStoresFixture {
                                         {"reason", reason},
                                         {"ephemeral", wire::Json::object({{"point", wire::to_base64(recipient_.encapsulation_key().point)},
                                                                           {"ml_kem", wire::to_base64(recipient_.encapsulation_key().ml_kem)}})}}));
+  }
+  Result<wire::Json> destroy(const Identity& who) {
+    return say(who, wire::Json::object({{"op", "destroy"}, {"uid", subscriber.text()}, {"enc_kid", enc_kid_}, {"reason", "contract ended"}}));
   }
   Result<wire::Json> sign(const Identity& who, const wire::Json& order, const Identity& key_of) {
     const std::string statement = must(order.text("statement"));
@@ -145,6 +148,85 @@ TEST_P(RecoveryTest, WhatIsNoOrderIsRefused) {
   EXPECT_EQ(test::refusal(say(operator_one, wire::Json::object({{"op", "steal"}}))), ErrorCode::invalid_argument);
   EXPECT_EQ(test::refusal(say(operator_one, wire::Json::object({{"op", "collect"}, {"order", std::string(32, '0')}}))), ErrorCode::not_found);
   EXPECT_EQ(test::refusal(recovery_->answer(test::request_from(std::nullopt, to_bytes("{}")))), ErrorCode::denied);
+}
+
+TEST_P(RecoveryTest, TwoOperatorsTogetherDestroyTheKeyAndAProofStays) {
+  const std::string commitment = to_hex(must(pairs_->history(subscriber)).at(0).commitment);
+  ASSERT_EQ(commitment.size(), 64U);
+  const wire::Json order = must(destroy(operator_one));
+  const std::string statement = must(order.text("statement"));
+  EXPECT_TRUE(statement.starts_with("qanat destroy-key 1\n")) << statement;
+  for (const std::string& part : {enc_kid_, subscriber.text(), operator_one.uri(), kms_id.uri(), std::string("contract ended")}) {
+    EXPECT_TRUE(statement.contains(part)) << part;
+  }
+  const wire::Json first = must(sign(operator_one, order));
+  EXPECT_FALSE(first.text("destroyed")) << "one alone destroys nothing";
+  EXPECT_TRUE(must(pairs_->history(subscriber)).at(0).has_private);
+  EXPECT_EQ(test::refusal(sign(operator_one, order)), ErrorCode::conflict) << "twice is not two";
+  EXPECT_EQ(test::refusal(sign(operator_two, order, operator_one)), ErrorCode::denied) << "another's key";
+  EXPECT_TRUE(must(pairs_->history(subscriber)).at(0).has_private);
+  const wire::Json recovery = must(ask(operator_one));
+
+  const wire::Json second = must(sign(operator_two, order));
+  EXPECT_EQ(must(second.text("destroyed")), commitment);
+  const HistoryKey key = must(pairs_->history(subscriber)).at(0);
+  EXPECT_FALSE(key.has_private);
+  EXPECT_EQ(to_hex(key.commitment), commitment);
+  EXPECT_TRUE(key.destroyed_why.contains("signed by " + operator_two.uri())) << key.destroyed_why;
+  EXPECT_EQ(number("SELECT count(*) FROM history_key WHERE destroyed_by = '" + operator_one.uri() + "'"), 1);
+  EXPECT_TRUE(test::audited(state(), "\"kp.history.erased\""));
+  EXPECT_TRUE(test::audited(state(), key.destroyed_why + " (commitment " + commitment + ")"));
+
+  EXPECT_EQ(test::refusal(sign(identity("qanat://core/operator/third"), order)), ErrorCode::conflict) << "it is done";
+  EXPECT_EQ(test::refusal(destroy(operator_one)), ErrorCode::not_found);
+  EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::not_found);
+  must(sign(operator_one, recovery));
+  must(sign(operator_two, recovery));
+  EXPECT_EQ(test::refusal(collect(operator_one, recovery)), ErrorCode::not_found) << "an order from before finds nothing";
+}
+
+TEST_P(RecoveryTest, AnOrderToDestroyAKeyGivesItToNobody) {
+  const wire::Json order = must(destroy(operator_one));
+  must(sign(operator_one, order));
+  EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::denied);
+  EXPECT_TRUE(test::audited(state(), "is to destroy its key, not to recover it"));
+  EXPECT_TRUE(must(pairs_->history(subscriber)).at(0).has_private);
+  const wire::Json recovery = must(ask(operator_one));
+  must(sign(operator_one, recovery));
+  EXPECT_FALSE(must(sign(operator_two, recovery)).text("destroyed")) << "nor does an order to recover it destroy it";
+  EXPECT_TRUE(must(pairs_->history(subscriber)).at(0).has_private);
+}
+
+TEST_P(RecoveryTest, AnOrderToDestroyEndsWithItsHour) {
+  const wire::Json order = must(destroy(operator_one));
+  must(sign(operator_one, order));
+  must(run("UPDATE recovery_order SET expires_ms = ?", {store::column(now())}));
+  EXPECT_EQ(test::refusal(sign(operator_two, order)), ErrorCode::not_found);
+  EXPECT_TRUE(must(pairs_->history(subscriber)).at(0).has_private);
+}
+
+TEST_P(RecoveryTest, WhereThePolicyInForceKeepsNoKeysOneThatIsThereIsDestroyedAndNotRecovered) {
+  const wire::Json recovery = must(ask(operator_one));
+  must(sign(operator_one, recovery));
+  must(sign(operator_two, recovery));
+  restart(HistoryPolicy::none);
+  EXPECT_EQ(test::refusal(collect(operator_one, recovery)), ErrorCode::denied) << "an order from before";
+  EXPECT_TRUE(test::audited(state(), "CSO's policy forbids it"));
+  restart(HistoryPolicy::encryption_keys);
+  must(collect(operator_one, recovery));
+  restart(HistoryPolicy::none);
+  const wire::Json order = must(destroy(operator_two));
+  must(sign(operator_one, order));
+  EXPECT_TRUE(must(sign(operator_two, order)).text("destroyed"));
+  EXPECT_FALSE(must(pairs_->history(subscriber)).at(0).has_private);
+}
+
+TEST_P(RecoveryTest, WhereTheKeyWentMeanwhileTheSecondSignatureIsNotTaken) {
+  const wire::Json order = must(destroy(operator_one));
+  must(sign(operator_one, order));
+  must(end_history_keys(*node_, *store_, {.policy = HistoryPolicy::none, .kept = {}}));
+  EXPECT_EQ(test::refusal(sign(operator_two, order)), ErrorCode::not_found);
+  EXPECT_EQ(number("SELECT count(*) FROM recovery_signature"), 1);
 }
 
 TEST_P(RecoveryTest, AReasonIsOneLine) {

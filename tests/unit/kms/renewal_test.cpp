@@ -102,6 +102,24 @@ TEST_P(KmsRenewalTest, ThePoolFollowsWhatTheFormerKeysSay) {
   EXPECT_TRUE(test::audited(network_.state_of(kms_id), "km-1.renewed"));
 }
 
+TEST_P(KmsRenewalTest, HistoryKnowsUntilWhenThePairIsUsed) {
+  const auto until = [&] {
+    std::int64_t out = -1;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT coalesce(certified_until_ms, 0) FROM history_key", {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  };
+  must(store_->transact([](store::Transaction& transaction) {
+    const Bytes enc_kid(32, 1);
+    return transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms) VALUES (?, 'alice', '+8613800000001', 1)", {ByteView(enc_kid)});
+  }));
+  const Bundle second = make(names_);
+  ASSERT_EQ(until(), 0);
+  ASSERT_TRUE(say({link(first_, second)}, second));
+  EXPECT_EQ(until(), store::column(second.certificates.classical_encryption.not_after()));
+}
+
 TEST_P(KmsRenewalTest, SeveralRenewalsAreFollowedAtOnce) {
   const Bundle second = make(names_);
   const Bundle third = make(names_);

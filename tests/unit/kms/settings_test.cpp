@@ -36,22 +36,24 @@ TEST_F(KmsSettingsTest, DefaultsAreThoseOfTheReference) {
   EXPECT_TRUE(settings->pqc_fallback);
   EXPECT_FALSE(settings->profile_v1) << "the paper's own messages are served only where somebody asks for them";
   EXPECT_EQ(settings->history, HistoryPolicy::none) << "no private key of a terminal is kept unless somebody asks for it";
+  EXPECT_EQ(settings->history_keys_kept, std::chrono::days(365)) << "and one that is kept ends";
   EXPECT_EQ(settings->pool_key_lifetime, std::chrono::days(30));
   EXPECT_EQ(settings->quantum_pool_high, 0);
 }
 
 TEST_F(KmsSettingsTest, WaterMarksAndTheHistoryPolicyAreRead) {
-  const auto settings = read("standby_low = 2\nstandby_high = 5\nquantum_pool_high = 7\nhistory = \"encryption_keys\"\npool_key_days = 1\n");
+  const auto settings = read("standby_low = 2\nstandby_high = 5\nquantum_pool_high = 7\nhistory = \"encryption_keys\"\nhistory_keys_days = 7\npool_key_days = 1\n");
   ASSERT_TRUE(settings) << settings.error().message;
   EXPECT_EQ(settings->standby_low, 2);
   EXPECT_EQ(settings->standby_high, 5);
   EXPECT_EQ(settings->quantum_pool_low, 4) << "half, unless it is said";
   EXPECT_EQ(settings->quantum_pool_high, 7);
   EXPECT_EQ(settings->history, HistoryPolicy::encryption_keys);
+  EXPECT_EQ(settings->history_keys_kept, std::chrono::days(7));
   EXPECT_EQ(settings->pool_key_lifetime, std::chrono::days(1));
   EXPECT_EQ(read("standby_high = 0\n")->standby_low, 0);
   for (const char* wrong : {"history = \"working_keys\"\n", "history = \"all\"\n", "standby_low = 6\nstandby_high = 5\n", "quantum_pool_low = 1\n",
-                            "quantum_pool_high = 1025\n", "pool_key_days = 0\n", "standby_high = -1\n"}) {
+                            "quantum_pool_high = 1025\n", "pool_key_days = 0\n", "history_keys_days = 0\n", "history_keys_days = 3651\n", "standby_high = -1\n"}) {
     EXPECT_FALSE(read(wrong)) << wrong;
   }
 }

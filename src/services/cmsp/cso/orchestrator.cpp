@@ -82,6 +82,7 @@ void Orchestrator::describe(wire::Json& health) {
         {{"kms", said.kms}, {"at_ms", said.at_ms}, {"policy", said.state.policy}, {"delivered_per_minute", said.state.delivered_per_minute}});
     if (said.state.quantum) one.set("quantum", named(*said.state.quantum));
     one.set("stocks", named(said.state.stocks));
+    if (said.state.history_keys > 0) one.set("history_keys", said.state.history_keys);
     out.push(one);
   }
   health.set("kms", out);

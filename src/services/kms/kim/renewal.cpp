@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/crash_point.hpp"
+#include "services/kms/kp/history_keys.hpp"
 #include "wire/json.hpp"
 #include "wire/succession.hpp"
 
@@ -67,7 +68,10 @@ Result<net::Response> take_renewal(node::Node& node, store::Store& store, const 
     ASSIGN_OR_RETURN(const Renewed said, read_renewed(node.suite(), request.body));
     ASSIGN_OR_RETURN(const Terminal next, renewed(node.suite(), *pooled, said, shown));
     TRY(check(node, next, former.names(), request.deadline));
-    TRY(store.transact([&](store::Transaction& transaction) { return replace_certificates(transaction, *pooled, next); }));
+    TRY(store.transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(replace_certificates(transaction, *pooled, next));
+      return certify_in_history(transaction, next);
+    }));
     node::crash_point("kms.renewal.stored");
   }
   TRY(node.record({.action = "km-1.renewed",

@@ -33,7 +33,8 @@ Terms terms_under(const KmsSettings& settings, const std::optional<points::KmsPo
             .quantum_shares = settings.quantum_shares,
             .quantum_reserve = settings.policy.quantum_reserve,
             .pqc_fallback = settings.pqc_fallback,
-            .directory_fallback = settings.directory_fallback};
+            .directory_fallback = settings.directory_fallback,
+            .history = settings.history};
   if (!policy) return out;
   out.version = policy->version;
   if (policy->wk_lifetime_ms) out.wk_lifetime = std::chrono::milliseconds(*policy->wk_lifetime_ms);
@@ -42,6 +43,7 @@ Terms terms_under(const KmsSettings& settings, const std::optional<points::KmsPo
   out.quantum_reserve = policy->quantum_reserve.value_or(out.quantum_reserve);
   out.pqc_fallback = out.pqc_fallback && policy->pqc_fallback.value_or(true);
   out.directory_fallback = out.directory_fallback && policy->directory_fallback.value_or(true);
+  if (!policy->history.value_or(true)) out.history = HistoryPolicy::none;
   out.pool_low = policy->pool_low;
   out.pool_high = policy->pool_high;
   return out;

@@ -20,11 +20,13 @@ struct Terms {
   std::int64_t quantum_reserve = 0;
   bool pqc_fallback = true;
   bool directory_fallback = false;
+  HistoryPolicy history = HistoryPolicy::none;
   std::optional<std::int64_t> pool_low = {};  // both or neither
   std::optional<std::int64_t> pool_high = {};
 };
 
-/// A policy sets amounts, and may forbid the fallbacks, to PQC alone and to CMSP's directory; it cannot allow what the configuration forbids.
+/// A policy sets amounts, and may forbid the fallbacks, to PQC alone and to CMSP's directory, and private keys in history; it cannot allow what the configuration
+/// forbids.
 Terms terms_under(const KmsSettings& settings, const std::optional<points::KmsPolicy>& policy);
 
 class PolicyInForce {

@@ -35,6 +35,8 @@ Result<points::KmsState> state_of_pools(node::Node& node, store::Store& store, L
     ASSIGN_OR_RETURN(const std::vector<std::int64_t> census, ledger.census(transaction));
     out.working_keys.clear();  // a work may run more than once
     for (std::size_t i = 0; i < census.size(); ++i) out.working_keys.emplace_back(store::name(store::all_key_states[i]), census[i]);
+    TRY(transaction.query("SELECT count(*) FROM (SELECT 1 FROM history_key WHERE sealed_pair IS NOT NULL LIMIT ?) AS kept", {Ledger::census_max},
+                          [&](const store::Row& row) { out.history_keys = row.integer(0); }));
     return transaction.query("SELECT count(*) FROM charging_record WHERE delivered_ms > ?", {store::column(now - std::min(now, delivered_within_ms))},
                              [&](const store::Row& row) { out.delivered_per_minute = row.integer(0); });
   }));

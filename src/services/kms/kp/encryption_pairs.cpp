@@ -4,6 +4,7 @@
 
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
+#include "services/kms/kp/history_keys.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
 
 namespace qanat::kms {
@@ -88,45 +89,52 @@ Result<Bytes> EncryptionPairs::seal_for(const Uid& uid, const crypto::Decapsulat
   return keys_.of(Library::in_use).seal(terminal_context(uid), Secret::concat({&secret.scalar, &secret.ml_kem_seed}));
 }
 
-Result<void> EncryptionPairs::into_history(store::Transaction& transaction, const Enrolment& enrolment, UnixMs now) {
+Result<Bytes> EncryptionPairs::into_history(store::Transaction& transaction, const Enrolment& enrolment, HistoryPolicy policy, UnixMs now) {
   const Terminal& terminal = enrolment.terminal;
   ASSIGN_OR_RETURN(const Octets octets, check_move(PooledKind::encryption_pair, Library::in_use, Library::history, to_hex(terminal.enc_kid)));
   TRY(end(transaction, terminal.uid, "replaced", now));
   Bytes sealed;
-  if (octets == Octets::kept_under_policy && policy_ == HistoryPolicy::encryption_keys && !enrolment.sealed_encryption.empty()) {
+  Bytes commitment;
+  if (!enrolment.sealed_encryption.empty()) {
     ASSIGN_OR_RETURN(const Secret pair, keys_.of(Library::in_use).unseal(terminal_context(terminal.uid), enrolment.sealed_encryption));
-    ASSIGN_OR_RETURN(sealed, keys_.of(Library::history).seal(history_context(terminal.enc_kid), pair));
+    commitment = pair_commitment(terminal.enc_kid, pair);
+    if (octets == Octets::kept_under_policy && policy == HistoryPolicy::encryption_keys) {
+      ASSIGN_OR_RETURN(sealed, keys_.of(Library::history).seal(history_context(terminal.enc_kid), pair));
+    }
   }
   TRY(transaction.run("DELETE FROM history_key WHERE enc_kid = ?", {ByteView(terminal.enc_kid)}));  // the same pair confirmed again
-  TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms, sealed_pair) VALUES (?, ?, ?, ?, ?)",
+  TRY(transaction.run("INSERT INTO history_key (enc_kid, uid, number, since_ms, sealed_pair, commitment) VALUES (?, ?, ?, ?, ?, ?)",
                       {ByteView(terminal.enc_kid), std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), store::column(now),
-                       sealed.empty() ? store::Value() : store::Value(ByteView(sealed))}));
-  return {};
+                       sealed.empty() ? store::Value() : store::Value(ByteView(sealed)), commitment.empty() ? store::Value() : store::Value(ByteView(commitment))}));
+  TRY(certify_in_history(transaction, terminal));
+  return commitment;
 }
 
 Result<void> EncryptionPairs::confirm(const Terminal& shown, ByteView h_deliver, const std::string& request_id) {
   const Uid& uid = shown.uid;
+  const HistoryPolicy policy = policy_();
   // Looked at again where it is changed: a copy of the receipt, or another Enrol message, may have come in between.
-  ASSIGN_OR_RETURN(const std::optional<Bytes> enc_kid, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Bytes>> {
+  ASSIGN_OR_RETURN(const std::optional<ErasedKey> moved, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<ErasedKey>> {
     ASSIGN_OR_RETURN(const std::optional<Enrolment> known, find_enrolment(transaction, uid));
     if (!known) return fail(ErrorCode::not_found, "no terminal " + uid.text() + " enrols here");
     if (known->terminal.ml_dsa != shown.ml_dsa) return fail(ErrorCode::conflict, "EnrolReceipt: " + uid.text() + " has other certificates by now");
-    if (known->terminal.confirmed) return std::optional<Bytes>();
+    if (known->terminal.confirmed) return std::optional<ErasedKey>();
     if (!std::ranges::equal(crypto::digest(node_.suite().hash, known->answer), h_deliver))
       return fail(ErrorCode::conflict, "EnrolReceipt: the answer to " + uid.text() + " was made anew meanwhile");
-    TRY(into_history(transaction, *known, node_.clock().now_ms()));
+    ASSIGN_OR_RETURN(Bytes commitment, into_history(transaction, *known, policy, node_.clock().now_ms()));
     TRY(confirm_terminal(transaction, uid));
-    return std::optional(known->terminal.enc_kid);
+    return std::optional(ErasedKey{.enc_kid = known->terminal.enc_kid, .uid = uid, .commitment = std::move(commitment)});
   }));
-  if (!enc_kid) return {};
+  if (!moved) return {};
   node::crash_point("kms.enrol.confirmed");
-  const bool kept = policy_ == HistoryPolicy::encryption_keys;
+  const bool kept = policy == HistoryPolicy::encryption_keys;
   return node_.record({.action = "kp.moved",
                        .outcome = audit::Outcome::success,
                        .subject = uid.text(),
-                       .object = to_hex(*enc_kid),
-                       .reason = kept ? "encryption pair: from use into history, the private part kept under kms.history"
-                                      : "encryption pair: from use into history, the private part erased",
+                       .object = to_hex(moved->enc_kid),
+                       .reason = reason_with(kept ? "encryption pair: from use into history, the private part kept under kms.history"
+                                                  : "encryption pair: from use into history, the private part erased",
+                                             moved->commitment),
                        .request_id = request_id});
 }
 
@@ -138,7 +146,8 @@ Result<void> EncryptionPairs::end(store::Transaction& transaction, const Uid& ui
 Result<std::vector<HistoryKey>> EncryptionPairs::history(const Uid& uid) {
   return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<HistoryKey>> {
     std::vector<HistoryKey> out;
-    TRY(transaction.query("SELECT enc_kid, number, since_ms, ended_ms, why, sealed_pair FROM history_key WHERE uid = ? ORDER BY since_ms, enc_kid",
+    TRY(transaction.query("SELECT enc_kid, number, since_ms, ended_ms, why, sealed_pair, commitment, destroyed_ms, destroyed_why FROM history_key WHERE uid = ?"
+                          " ORDER BY since_ms, enc_kid",
                           {std::string_view(uid.text())}, [&](const store::Row& row) {
                             out.push_back({.enc_kid = row.blob(0),
                                            .uid = uid,
@@ -146,7 +155,10 @@ Result<std::vector<HistoryKey>> EncryptionPairs::history(const Uid& uid) {
                                            .since_ms = static_cast<UnixMs>(row.integer(2)),
                                            .ended_ms = row.is_null(3) ? 0 : static_cast<UnixMs>(row.integer(3)),
                                            .why = row.is_null(4) ? "" : row.text(4),
-                                           .has_private = !row.is_null(5)});
+                                           .has_private = !row.is_null(5),
+                                           .commitment = row.is_null(6) ? Bytes() : row.blob(6),
+                                           .destroyed_ms = row.is_null(7) ? 0 : static_cast<UnixMs>(row.integer(7)),
+                                           .destroyed_why = row.is_null(8) ? "" : row.text(8)});
                           }));
     return out;
   });

@@ -2,6 +2,8 @@
 // its receipt, then history.
 #pragma once
 
+#include <functional>
+
 #include "crypto/hybrid_kem.hpp"
 #include "node/node.hpp"
 #include "services/kms/kp/pool_keys.hpp"
@@ -15,6 +17,9 @@ enum class HistoryPolicy : std::uint8_t {
   encryption_keys,  // them, sealed: so that two operators together can have one back (recovery.hpp)
 };
 
+/// What is in force at this moment: the configuration's, unless CSO's policy forbids it.
+using HistoryPolicyNow = std::function<HistoryPolicy()>;
+
 struct HistoryKey {
   Bytes enc_kid;
   Uid uid;
@@ -23,11 +28,15 @@ struct HistoryKey {
   UnixMs ended_ms = 0;  // 0: the terminal has it still
   std::string why;
   bool has_private = false;
+  Bytes commitment = {};          // to the private part; empty: none was made
+  UnixMs destroyed_ms = 0;        // of the private part in history; 0: it is there, or never was
+  std::string destroyed_why = {};
 };
 
 class EncryptionPairs {
  public:
-  EncryptionPairs(node::Node& node, store::Store& store, PoolKeys& keys, HistoryPolicy policy) : node_(node), store_(store), keys_(keys), policy_(policy) {}
+  EncryptionPairs(node::Node& node, store::Store& store, PoolKeys& keys, HistoryPolicyNow policy)
+      : node_(node), store_(store), keys_(keys), policy_(std::move(policy)) {}
 
   struct Prepared {
     crypto::Decapsulator pair;
@@ -57,12 +66,13 @@ class EncryptionPairs {
   Result<std::optional<crypto::Decapsulator>> from_standby(store::Transaction& transaction, const Uid& uid, ByteView h_enrol);
   Result<PreparedPair> seal_prepared(const Uid& uid, ByteView h_enrol, const crypto::DecapsulationSecret& secret);
   Result<crypto::Decapsulator> open_prepared(const Uid& uid, ByteView h_enrol, const PreparedPair& sealed);
-  Result<void> into_history(store::Transaction& transaction, const Enrolment& enrolment, UnixMs now);
+  /// The commitment to the private part; empty where the terminal made its keys.
+  Result<Bytes> into_history(store::Transaction& transaction, const Enrolment& enrolment, HistoryPolicy policy, UnixMs now);
 
   node::Node& node_;
   store::Store& store_;
   PoolKeys& keys_;
-  const HistoryPolicy policy_;
+  const HistoryPolicyNow policy_;
 };
 
 }  // namespace qanat::kms

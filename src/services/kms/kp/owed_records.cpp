@@ -70,6 +70,12 @@ OwedRecord end_of(const Destroyed& gone, std::string_view action, std::string_vi
   return {.action = std::string(action), .subject = gone.uid.text(), .object = gone.sid_wk.hex(), .reason = gone.reason(why)};
 }
 
+std::string reason_with(std::string_view why, const Bytes& commitment) {
+  Destroyed gone;
+  gone.commitment = commitment;
+  return gone.reason(why);
+}
+
 Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now) {
   std::int64_t place = 0;
   for (const OwedRecord& one : records) {

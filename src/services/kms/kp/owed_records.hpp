@@ -25,6 +25,8 @@ using OwedId = Id<OwedTag, 16>;  // of what one transaction owes; drawn
 
 /// That a working key has ended.
 OwedRecord end_of(const Destroyed& gone, std::string_view action, std::string_view why);
+/// As Destroyed::reason(), of keys of other kinds.
+std::string reason_with(std::string_view why, const Bytes& commitment);
 
 /// Part of the transaction that does what is to be recorded.
 Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now);

@@ -5,7 +5,9 @@
 #include "base/check.hpp"
 #include "crypto/aead.hpp"
 #include "crypto/kdf.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
+#include "store/key_commitment.hpp"
 #include "store/long_lived.hpp"
 
 namespace qanat::kms {
@@ -43,12 +45,32 @@ std::optional<std::uint32_t> generation_in(ByteView sealed) {
   return out;
 }
 
-Bytes pool_key_context(Pool pool, std::uint32_t generation) {
-  return store::column_context("pool_key.sealed", concat({as_bytes(name(pool)), as_bytes("/"), header(generation)}));
-}
+Bytes pool_key_id(Pool pool, std::uint32_t generation) { return concat({as_bytes(name(pool)), as_bytes("/"), header(generation)}); }
+Bytes pool_key_context(Pool pool, std::uint32_t generation) { return store::column_context("pool_key.sealed", pool_key_id(pool, generation)); }
 
 Secret column_key(const crypto::Suite& suite, const Secret& pool_key, ByteView context) {
   return crypto::hkdf_expand(suite.hash, pool_key, {as_bytes(seal_label), context}, suite.aead_key);
+}
+
+/// It leaves the database; what stays of it is in pool_key_end, and owed to the record.
+Result<void> end_pool_key(store::Transaction& transaction, Pool pool, std::uint32_t generation, const OwedId& owed_id, UnixMs now) {
+  std::optional<std::int64_t> made_ms;
+  Bytes commitment;
+  TRY(transaction.query("SELECT made_ms, commitment FROM pool_key WHERE library = ? AND generation = ?", {name(pool), std::int64_t{generation}},
+                        [&](const store::Row& row) {
+                          made_ms = row.integer(0);
+                          if (!row.is_null(1)) commitment = row.blob(1);
+                        }));
+  if (!made_ms) return {};  // another process has done it
+  TRY(transaction.run("DELETE FROM pool_key WHERE library = ? AND generation = ?", {name(pool), std::int64_t{generation}}));
+  TRY(transaction.run("INSERT INTO pool_key_end (library, generation, made_ms, ended_ms, commitment) VALUES (?, ?, ?, ?, ?)",
+                      {name(pool), std::int64_t{generation}, *made_ms, store::column(now), commitment.empty() ? store::Value() : store::Value(ByteView(commitment))}));
+  const std::array owed{OwedRecord{.action = "kp.pool_key.destroyed",
+                                   .subject = "",
+                                   .object = what(pool, generation),
+                                   .reason = reason_with("nothing is sealed under it any more", commitment)}};
+  // As if for long, so that whoever looks first makes it: the sweeper, or the next start.
+  return owe_records(transaction, owed_id, owed, now - std::min(now, owed_left_over_after_ms));
 }
 
 }  // namespace
@@ -203,9 +225,10 @@ Result<void> PoolKeys::rotate(Pool pool, UnixMs now) {
   const std::uint32_t generation = there.empty() ? 1 : there.back() + 1;
   ASSIGN_OR_RETURN(Secret key, parts_.device.random(pool_key_octets));
   ASSIGN_OR_RETURN(const Bytes sealed, parts_.device.seal(pool_key_context(pool, generation), key));
+  const Bytes commitment = store::key_commitment(KeyKind::master, pool_key_id(pool, generation), key);
   TRY(parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(transaction.run("INSERT INTO pool_key (library, generation, sealed, made_ms) VALUES (?, ?, ?, ?)",
-                        {name(pool), std::int64_t{generation}, ByteView(sealed), store::column(now)}));
+    TRY(transaction.run("INSERT INTO pool_key (library, generation, sealed, made_ms, commitment) VALUES (?, ?, ?, ?, ?)",
+                        {name(pool), std::int64_t{generation}, ByteView(sealed), store::column(now), ByteView(commitment)}));
     return {};
   }));
   PoolKey made{.key = std::make_shared<const Secret>(std::move(key)), .made_ms = now};
@@ -260,6 +283,7 @@ Result<void> PoolKeys::drop_former(UnixMs now) {
         TRY(store::advance(KeyKind::master, state, KeyEvent::destroy, what(pool, there[i])));
       }
       bool look_again = false;
+      const auto owed_id = parts_.device.rng().id<OwedId>();
       ASSIGN_OR_RETURN(const bool gone, parts_.store.transact([&](store::Transaction& transaction) -> Result<bool> {
         look_again = false;
         for (const SealedColumn& column : sealed_columns) {
@@ -268,7 +292,7 @@ Result<void> PoolKeys::drop_former(UnixMs now) {
           look_again = used && column.renewal == Renewal::sealed_anew;
           if (used) return false;
         }
-        TRY(transaction.run("DELETE FROM pool_key WHERE library = ? AND generation = ?", {name(pool), std::int64_t{there[i]}}));
+        TRY(end_pool_key(transaction, pool, there[i], owed_id, now));
         return true;
       }));
       if (look_again) std::ranges::fill(resealed_, 0U);

@@ -44,7 +44,7 @@ class PoolKeys {
   [[nodiscard]] crypto::CryptoDevice& of(Library library) noexcept { return of(pool_of(library)); }
 
   /// What is to be done now and then: a new pool key where one is due, columns of former ones sealed anew (`most` at a time), former ones that nothing uses
-  /// deleted. To be called every second or so: it also sees what other processes of this KMS did.
+  /// destroyed: a commitment stays (pool_key_end), and their end is owed to the record. To be called every second or so: it also sees what other processes of this KMS did.
   Result<void> maintain(UnixMs now, std::size_t most = 64);
   /// A new pool key, whatever the age of the former; in force once all processes have had a minute to see it.
   Result<void> rotate(Pool pool, UnixMs now);

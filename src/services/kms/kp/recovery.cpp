@@ -1,6 +1,7 @@
 #include "services/kms/kp/recovery.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "crypto/lone_signer.hpp"
 #include "node/subscriber.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::size_t order_octets = 16;
 constexpr std::size_t reason_max = 256;
+constexpr std::string_view to_destroy = "destroy";  // recovery_order.kind
 
 wire::Json texts(const std::vector<std::string>& list) {
   wire::Json out = wire::Json::array();
@@ -32,6 +34,15 @@ Result<Uid> uid_in(const wire::Json& json) {
   return node::parse_uid(text);
 }
 
+Result<crypto::EncapsulationKey> recipient_in(const wire::Json& json) {
+  ASSIGN_OR_RETURN(const wire::Json ephemeral, json.object("ephemeral"));
+  TRY(ephemeral.only({"point", "ml_kem"}));
+  crypto::EncapsulationKey out;
+  ASSIGN_OR_RETURN(out.point, ephemeral.base64("point"));
+  ASSIGN_OR_RETURN(out.ml_kem, ephemeral.base64("ml_kem"));
+  return out;
+}
+
 }  // namespace
 
 struct Recovery::Order {
@@ -42,6 +53,7 @@ struct Recovery::Order {
   std::string asked_by;
   crypto::EncapsulationKey recipient;
   std::vector<std::string> signed_by;
+  Purpose purpose = Purpose::recover;
 };
 
 std::string recovery_statement(const Identity& kms, ByteView order, const Uid& uid, ByteView enc_kid, std::string_view reason, std::string_view asked_by,
@@ -51,18 +63,26 @@ std::string recovery_statement(const Identity& kms, ByteView order, const Uid& u
          std::string(reason) + "\nasked_by " + std::string(asked_by) + "\nrecipient " + to_hex(fingerprint) + "\nmade_ms " + std::to_string(made_ms) + "\n";
 }
 
+std::string destruction_statement(const Identity& kms, ByteView order, const Uid& uid, ByteView enc_kid, std::string_view reason, std::string_view asked_by,
+                                  UnixMs made_ms) {
+  return "qanat destroy-key 1\nkms " + kms.uri() + "\norder " + to_hex(order) + "\nuid " + uid.text() + "\nenc_kid " + to_hex(enc_kid) + "\nreason " +
+         std::string(reason) + "\nasked_by " + std::string(asked_by) + "\nmade_ms " + std::to_string(made_ms) + "\n";
+}
+
 Result<net::Response> Recovery::answer(const net::Request& request) {
   return node::recorded(node_, "kp.recovery", request, [&](node::Deed& deed) -> Result<net::Response> {
     if (!request.peer.identity || !request.peer.certificate) return fail(ErrorCode::denied, "keys are recovered by operators with a certificate");
     ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
     ASSIGN_OR_RETURN(const std::string op, json.text("op"));
     if (op == "history") return history(json, deed);
-    if (policy_ != HistoryPolicy::encryption_keys) return fail(ErrorCode::denied, "kms.history is none: no private key is kept that could be recovered");
-    if (op == "ask") return ask(json, request, deed);
+    if ((op == "ask" || op == "collect") && policy_() != HistoryPolicy::encryption_keys)
+      return fail(ErrorCode::denied, "kms.history is none, or CSO's policy forbids it: no private key is recovered");
+    if (op == "ask") return ask(json, request, deed, Purpose::recover);
+    if (op == "destroy") return ask(json, request, deed, Purpose::destroy);
     if (op == "show") return show(json, deed);
     if (op == "sign") return sign(json, request, deed);
     if (op == "collect") return collect(json, request, deed);
-    return fail(ErrorCode::invalid_argument, "op must be history, ask, show, sign or collect");
+    return fail(ErrorCode::invalid_argument, "op must be history, ask, destroy, show, sign or collect");
   });
 }
 
@@ -71,6 +91,7 @@ Result<net::Response> Recovery::history(const wire::Json& json, node::Deed& deed
   ASSIGN_OR_RETURN(const Uid uid, uid_in(json));
   deed.object = "history of " + uid.text();
   ASSIGN_OR_RETURN(const std::vector<HistoryKey> keys, EncryptionPairs(node_, store_, keys_, policy_).history(uid));
+  const HistoryPolicy policy = policy_();
   wire::Json list = wire::Json::array();
   for (const HistoryKey& key : keys) {
     list.push(wire::Json::object({{"enc_kid", to_hex(key.enc_kid)},
@@ -78,29 +99,33 @@ Result<net::Response> Recovery::history(const wire::Json& json, node::Deed& deed
                                   {"since_ms", key.since_ms},
                                   {"ended_ms", key.ended_ms},
                                   {"why", key.why},
-                                  {"recoverable", key.has_private && policy_ == HistoryPolicy::encryption_keys}}));
+                                  {"recoverable", key.has_private && policy == HistoryPolicy::encryption_keys},
+                                  {"commitment", to_hex(key.commitment)},
+                                  {"destroyed_ms", key.destroyed_ms},
+                                  {"destroyed_why", key.destroyed_why}}));
   }
   return node::json_response(wire::Json::object({{"keys", list}}));
 }
 
-Result<net::Response> Recovery::ask(const wire::Json& json, const net::Request& request, node::Deed& deed) {
-  TRY(json.only({"op", "uid", "enc_kid", "reason", "ephemeral"}));
+Result<net::Response> Recovery::ask(const wire::Json& json, const net::Request& request, node::Deed& deed, Purpose purpose) {
+  const bool destroys = purpose == Purpose::destroy;
+  TRY(destroys ? json.only({"op", "uid", "enc_kid", "reason"}) : json.only({"op", "uid", "enc_kid", "reason", "ephemeral"}));
   ASSIGN_OR_RETURN(const Uid uid, uid_in(json));
   ASSIGN_OR_RETURN(const Bytes enc_kid, hex_in(json, "enc_kid", node_.suite().digest));
-  deed.object = "ask for " + to_hex(enc_kid) + " of " + uid.text();
+  deed.object = (destroys ? "ask to destroy " : "ask for ") + to_hex(enc_kid) + " of " + uid.text();
   ASSIGN_OR_RETURN(const std::string reason, json.text("reason"));
   if (reason.empty() || reason.size() > reason_max || reason.contains('\n')) return fail(ErrorCode::invalid_argument, "reason: must be one line of 1 to 256 octets");
-  ASSIGN_OR_RETURN(const wire::Json ephemeral, json.object("ephemeral"));
-  TRY(ephemeral.only({"point", "ml_kem"}));
   crypto::EncapsulationKey recipient;
-  ASSIGN_OR_RETURN(recipient.point, ephemeral.base64("point"));
-  ASSIGN_OR_RETURN(recipient.ml_kem, ephemeral.base64("ml_kem"));
-  // That it can be encapsulated to is seen now, and not when both have signed.
-  TRY(crypto::encapsulate(node_.suite(), crypto::KemForm::to_ephemeral, recipient, node_.rng()));
+  if (!destroys) {
+    ASSIGN_OR_RETURN(recipient, recipient_in(json));
+    // That it can be encapsulated to is seen now, and not when both have signed.
+    TRY(crypto::encapsulate(node_.suite(), crypto::KemForm::to_ephemeral, recipient, node_.rng()));
+  }
   const Bytes id = node_.rng().bytes(order_octets);
   const UnixMs now = node_.clock().now_ms();
   const std::string asked_by = request.peer.identity->uri();
-  const std::string statement = recovery_statement(node_.identity(), id, uid, enc_kid, reason, asked_by, recipient, now);
+  const std::string statement = destroys ? destruction_statement(node_.identity(), id, uid, enc_kid, reason, asked_by, now)
+                                         : recovery_statement(node_.identity(), id, uid, enc_kid, reason, asked_by, recipient, now);
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     bool there = false;
     TRY(transaction.query("SELECT count(*) FROM history_key WHERE enc_kid = ? AND uid = ? AND sealed_pair IS NOT NULL", {ByteView(enc_kid), std::string_view(uid.text())},
@@ -111,9 +136,10 @@ Result<net::Response> Recovery::ask(const wire::Json& json, const net::Request& 
     std::int64_t open = 0;
     TRY(transaction.query("SELECT count(*) FROM recovery_order WHERE done_ms IS NULL", {}, [&](const store::Row& row) { open = row.integer(0); }));
     if (open >= static_cast<std::int64_t>(recovery_open_max)) return fail(ErrorCode::exhausted, std::to_string(open) + " orders wait for signatures already");
-    TRY(transaction.run("INSERT INTO recovery_order (id, statement, uid, enc_kid, asked_by, point, ml_kem, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    TRY(transaction.run("INSERT INTO recovery_order (id, statement, uid, enc_kid, asked_by, point, ml_kem, expires_ms, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         {ByteView(id), std::string_view(statement), std::string_view(uid.text()), ByteView(enc_kid), std::string_view(asked_by),
-                         ByteView(recipient.point), ByteView(recipient.ml_kem), store::column(now + recovery_life_ms)}));
+                         ByteView(recipient.point), ByteView(recipient.ml_kem), store::column(now + recovery_life_ms),
+                         destroys ? store::Value(to_destroy) : store::Value()}));
     return {};
   }));
   deed.object += ", order " + to_hex(id) + ": " + reason;
@@ -125,7 +151,7 @@ Result<Recovery::Order> Recovery::open_order(store::Transaction& transaction, co
   ASSIGN_OR_RETURN(out.id, hex_in(json, "order", order_octets));
   bool found = false;
   bool done = false;
-  TRY(transaction.query("SELECT statement, uid, enc_kid, asked_by, point, ml_kem, done_ms FROM recovery_order WHERE id = ? AND expires_ms > ?",
+  TRY(transaction.query("SELECT statement, uid, enc_kid, asked_by, point, ml_kem, done_ms, kind FROM recovery_order WHERE id = ? AND expires_ms > ?",
                         {ByteView(out.id), store::column(node_.clock().now_ms())}, [&](const store::Row& row) {
                           found = true;
                           out.statement = row.text(0);
@@ -134,9 +160,10 @@ Result<Recovery::Order> Recovery::open_order(store::Transaction& transaction, co
                           out.asked_by = row.text(3);
                           out.recipient = {.point = row.blob(4), .ml_kem = row.blob(5)};
                           done = !row.is_null(6);
+                          out.purpose = row.is_null(7) ? Purpose::recover : Purpose::destroy;
                         }));
   if (!found) return fail(ErrorCode::not_found, "no order " + to_hex(out.id) + ", or its hour is over");
-  if (done) return fail(ErrorCode::conflict, "order " + to_hex(out.id) + ": its key was collected");
+  if (done) return fail(ErrorCode::conflict, "order " + to_hex(out.id) + (out.purpose == Purpose::destroy ? ": its key is destroyed" : ": its key was collected"));
   TRY(transaction.query("SELECT operator FROM recovery_signature WHERE id = ? ORDER BY operator", {ByteView(out.id)},
                         [&](const store::Row& row) { out.signed_by.push_back(row.text(0)); }));
   return out;
@@ -154,7 +181,12 @@ Result<net::Response> Recovery::sign(const wire::Json& json, const net::Request&
   ASSIGN_OR_RETURN(const Bytes signature, json.base64("signature"));
   const std::string by = request.peer.identity->uri();
   const crypto::Certificate& certificate = *request.peer.certificate;
-  ASSIGN_OR_RETURN(const Order order, store_.transact([&](store::Transaction& transaction) -> Result<Order> {
+  struct Signed {
+    Order order;
+    std::optional<ErasedKey> gone;
+  };
+  const auto owed_id = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const Signed done, store_.transact([&](store::Transaction& transaction) -> Result<Signed> {
     ASSIGN_OR_RETURN(Order open, open_order(transaction, json));
     if (std::ranges::find(open.signed_by, by) != open.signed_by.end())
       return fail(ErrorCode::conflict, by + " has signed order " + to_hex(open.id) + " already: another operator is wanted");
@@ -164,10 +196,32 @@ Result<net::Response> Recovery::sign(const wire::Json& json, const net::Request&
     TRY(transaction.run("INSERT INTO recovery_signature (id, operator, certificate, signature, at_ms) VALUES (?, ?, ?, ?, ?)",
                         {ByteView(open.id), std::string_view(by), ByteView(certificate.der()), ByteView(signature), store::column(node_.clock().now_ms())}));
     open.signed_by.push_back(by);
-    return open;
+    Signed out{.order = std::move(open), .gone = {}};
+    if (out.order.purpose == Purpose::destroy && out.order.signed_by.size() >= recovery_signatures) {
+      ASSIGN_OR_RETURN(out.gone, destroy(transaction, out.order, owed_id));
+    }
+    return out;
   }));
-  deed.object = "sign " + to_hex(order.id);
-  return node::json_response(wire::Json::object({{"signed_by", texts(order.signed_by)}}));
+  deed.object = "sign " + to_hex(done.order.id);
+  wire::Json answer = wire::Json::object({{"signed_by", texts(done.order.signed_by)}});
+  if (done.gone) {
+    TRY(store_.settle());
+    TRY(pay_records(node_, store_, owed_id, request.request_id));
+    deed.object += ", destroyed " + to_hex(done.gone->enc_kid) + " of " + done.order.uid.text();
+    answer.set("destroyed", to_hex(done.gone->commitment));
+  }
+  return node::json_response(answer);
+}
+
+Result<ErasedKey> Recovery::destroy(store::Transaction& transaction, const Order& order, const OwedId& owed_id) {
+  const UnixMs now = node_.clock().now_ms();
+  std::string why = "order " + to_hex(order.id);
+  for (const std::string& by : order.signed_by) why += ", signed by " + by;
+  ASSIGN_OR_RETURN(ErasedKey gone, erase_history_key(transaction, order.uid, order.enc_kid, {.by = order.asked_by, .why = why, .at_ms = now}));
+  TRY(transaction.run("UPDATE recovery_order SET done_ms = ? WHERE id = ?", {store::column(now), ByteView(order.id)}));
+  const std::array owed{end_of(gone, why)};
+  TRY(owe_records(transaction, owed_id, owed, now));
+  return gone;
 }
 
 Result<net::Response> Recovery::collect(const wire::Json& json, const net::Request& request, node::Deed& deed) {
@@ -179,6 +233,7 @@ Result<net::Response> Recovery::collect(const wire::Json& json, const net::Reque
   ASSIGN_OR_RETURN(const Collected collected, store_.transact([&](store::Transaction& transaction) -> Result<Collected> {
     ASSIGN_OR_RETURN(Order order, open_order(transaction, json));
     deed.object = "collect " + to_hex(order.enc_kid) + " of " + order.uid.text() + ", order " + to_hex(order.id);
+    if (order.purpose != Purpose::recover) return fail(ErrorCode::denied, "order " + to_hex(order.id) + " is to destroy its key, not to recover it");
     if (order.asked_by != request.peer.identity->uri()) return fail(ErrorCode::denied, "order " + to_hex(order.id) + " is of " + order.asked_by);
     if (order.signed_by.size() < recovery_signatures)
       return fail(ErrorCode::denied, "order " + to_hex(order.id) + " has " + std::to_string(order.signed_by.size()) + " signatures, two operators must sign");

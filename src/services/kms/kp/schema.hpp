@@ -41,4 +41,26 @@ inline constexpr std::string_view kp_encryption_state = R"sql(
       ALTER TABLE terminal ADD COLUMN enc_state TEXT;
       CREATE INDEX terminal_suspended ON terminal (uid) WHERE enc_state = 'suspended')sql";
 
+inline constexpr std::string_view kp_ends_of_keys = R"sql(
+      -- KP, history library: how a private key ended (kp/history_keys.hpp), and the commitment to it; NULL: the pair came into history before there were any.
+      ALTER TABLE history_key ADD COLUMN commitment BLOB;
+      ALTER TABLE history_key ADD COLUMN destroyed_ms INTEGER;
+      ALTER TABLE history_key ADD COLUMN destroyed_by TEXT;
+      ALTER TABLE history_key ADD COLUMN destroyed_why TEXT;
+      ALTER TABLE history_key ADD COLUMN certified_until_ms INTEGER;  -- as far as its terminal has said; NULL: not known
+      CREATE INDEX history_key_kept ON history_key ((coalesce(ended_ms, certified_until_ms))) WHERE sealed_pair IS NOT NULL;
+      -- KP: what the order is for; NULL: to recover the key. An order to destroy it has an empty recipient.
+      ALTER TABLE recovery_order ADD COLUMN kind TEXT;
+      -- KP: pool keys that are gone, with the commitment to each; NULL: it was made before there were any.
+      ALTER TABLE pool_key ADD COLUMN commitment BLOB;
+      CREATE TABLE pool_key_end (
+        library TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        made_ms INTEGER NOT NULL,
+        ended_ms INTEGER NOT NULL,
+        commitment BLOB,
+        row_mac BLOB,
+        PRIMARY KEY (library, generation)
+      ) STRICT)sql";
+
 }  // namespace qanat::kms
