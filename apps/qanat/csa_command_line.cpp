@@ -17,6 +17,7 @@ struct CsaOptions {
   std::int64_t version = 0;
   std::string change;
   std::int64_t after_s = 0;
+  bool all = false;
   CsaCreateOptions create;
 };
 
@@ -81,6 +82,11 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
   command->add_option_function<std::int64_t>("--after-days", [options](const std::int64_t days) { options->after_s = days * 86400; }, "schedule_deletion: when")
       ->check(CLI::Range(1, 366));
   on(command, [options] { return csa_state(options->ask, options->key, options->change, options->after_s); });
+
+  command = add_command(csa, "enable", "enable the keys that a restoration or failover suspended while they were enabled", "qanat csa enable --all-after-restoration");
+  options = add_csa_ask(*command, "operator");
+  command->add_flag("--all-after-restoration", options->all, "all of them: what was destroyed or trimmed since the backup is destroyed or trimmed again before")->required();
+  on(command, [options] { return csa_enable_restored(options->ask); });
 }
 
 void add_file_commands(CLI::App& csa, const OnCommand& on) {

@@ -105,6 +105,27 @@ int csa_state(const CsaAsk& ask, const std::string& key, const std::string& chan
   return ask_and_show(ask, Endpoint::csa_change_state, body);
 }
 
+int csa_enable_restored(const CsaAsk& ask) {
+  return with_csa(ask, [&](CsaSession& csa) -> Result<void> {
+    std::size_t enabled = 0;
+    for (bool more = true; more;) {
+      ASSIGN_OR_RETURN(const Json answer, csa.ask(Endpoint::csa_change_state, Json::object({{"change", "enable"}, {"all_after_restoration", true}})));
+      ASSIGN_OR_RETURN(const std::vector<std::string> keys, answer.texts("enabled"));
+      ASSIGN_OR_RETURN(const std::int64_t left, answer.integer("still_suspended"));
+      ASSIGN_OR_RETURN(more, answer.boolean("more"));
+      more = more && !keys.empty();
+      enabled += keys.size();
+      if (ask.output == Output::json) {
+        fmt::print("{}\n", answer.dump());
+        continue;
+      }
+      for (const std::string& key : keys) fmt::print("  {}  enabled\n", key);
+      if (!more) fmt::print("keys enabled: {}; suspended still: {}\n", enabled, left);
+    }
+    return {};
+  });
+}
+
 int csa_sign(const CsaAsk& ask, const std::string& key, const std::filesystem::path& in, const std::filesystem::path& out) {
   return with_csa(ask, [&](CsaSession& csa) -> Result<void> {
     ASSIGN_OR_RETURN(const std::string message, message_of(in));

@@ -24,6 +24,8 @@ int csa_rotate(const CsaAsk& ask, const std::string& key, const std::string& rot
 /// `policy` empty: as it is; `minimum_version` 0: as it is.
 int csa_policy(const CsaAsk& ask, const std::string& key, const std::filesystem::path& policy, std::int64_t minimum_version);
 int csa_state(const CsaAsk& ask, const std::string& key, const std::string& change, std::int64_t after_s);
+/// Every key that a restoration suspended while it was enabled.
+int csa_enable_restored(const CsaAsk& ask);
 int csa_public_key(const CsaAsk& ask, const std::string& key);
 
 /// A file under a data key of its own, wrapped by `key`; and back: the file says which key.

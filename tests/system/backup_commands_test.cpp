@@ -102,7 +102,12 @@ TEST_F(BackupCommandsTest, KeyThatWasDeliveredAfterTheBackupIsNotDeliveredAfterT
   EXPECT_EQ(again.error().code, ErrorCode::conflict) << again.error().message;
   EXPECT_EQ(csa(points::Endpoint::csa_describe_key, wire::Json::object({{"key_id", ended}}), "state"), "suspended") << "it is not in use again";
   EXPECT_EQ(change(ended, "destroy"), "destroyed");
-  EXPECT_EQ(change(kept, "enable"), "enabled") << "by an operator's word";
+  network_->close_op();  // the command opens the same identity
+  const Outcome enabled = run_program("csa enable --all-after-restoration --config " + network_->network().config_of("operator").string(), folder_);
+  EXPECT_EQ(enabled.code, 0) << enabled.error;
+  EXPECT_TRUE(enabled.out.contains(kept + "  enabled") && enabled.out.contains("keys enabled: 1; suspended still: 0")) << enabled.out;
+  EXPECT_EQ(csa(points::Endpoint::csa_describe_key, wire::Json::object({{"key_id", kept}}), "state"), "enabled") << "by an operator's word";
+  network_->expect_audit("kms-a", "csa.change_state", kept + " enable");
   for (const char* action : {"database.backup", "database.restore_intended", "database.restored"}) network_->expect_audit("kms-a", action, "");
 }
 

@@ -436,6 +436,7 @@ inline constexpr std::array migrations{
     store::Migration{28, csa::ends_of_keys},
     store::Migration{29, kp_encryption_state},
     store::Migration{30, kp_ends_of_keys},
+    store::Migration{31, csa::suspended_keys},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

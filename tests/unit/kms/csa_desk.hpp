@@ -126,7 +126,7 @@ class CsaElement {
 
 class CsaDeskTest : public testing::Test {
  protected:
-  static constexpr DeskLimits small_limits{.seals = {.block = 4, .max = 8}, .requests_per_minute = 100'000, .keys_per_application = 20, .challenges_per_verifier = 3};
+  static constexpr DeskLimits small_limits{.seals = {.block = 4, .max = 8}, .requests_per_minute = 100'000, .keys_per_application = 20, .challenges_per_verifier = 3, .enabled_at_once = 2};
 
   Result<Json> ask(Operation operation, const std::string& caller, const Json& body) { return csa_.ask(operation, app(caller), body); }
   Result<Json> administer(Operation operation, const Json& body) { return csa_.ask(operation, the_operator(), body); }

@@ -196,6 +196,84 @@ TEST_P(CsaStoresTest, WhatWasToBeDestroyedIsDestroyedAfterARestorationToo) {
   must(change(trimmed, "destroy"));
 }
 
+Json enable_all() { return Json::object({{"change", "enable"}, {"all_after_restoration", true}}); }
+
+TEST_P(CsaStoresTest, AfterARestorationOneWordEnablesWhatWasEnabledAndNothingElse) {
+  const auto described = [&](const std::string& key) { return must(administer(Operation::describe_key, Json::object({{"key_id", key}}))); };
+  std::vector<std::string> in_use;
+  std::vector<std::string> sealed;
+  for (int i = 0; i < 3; ++i) in_use.push_back(csa_.create(app(billing), "SM4-GCM", "encryption"));
+  std::ranges::sort(in_use);
+  for (const std::string& key : in_use) sealed.push_back(text(must(encrypt(key)), "ciphertext"));
+  const std::string off = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must(change(off, "disable"));
+  const std::string ends = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must(change(ends, "schedule_deletion", app(billing)));
+  const std::string gone = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must(change(gone, "disable"));
+  must(change(gone, "destroy"));
+  const std::string past =
+      text(must_ask(Operation::create_key, billing, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"not_after_ms", csa_now + 1000}})), "key_id");
+  put_back(csa_);
+  put_back(csa_);  // what they were before the first is still known
+  csa_.now = csa_now + 1000;
+
+  std::vector<std::string> enabled;
+  const auto enable = [&](bool more, std::int64_t still_suspended) {
+    const Json answer = must(administer(Operation::change_state, enable_all()));
+    const std::vector<std::string> keys = must(answer.texts("enabled"));
+    enabled.insert(enabled.end(), keys.begin(), keys.end());
+    EXPECT_EQ(must(answer.boolean("more")), more);
+    EXPECT_EQ(must(answer.integer("still_suspended")), still_suspended);
+  };
+  enable(true, 4);
+  EXPECT_EQ(enabled, (std::vector<std::string>{in_use[0], in_use[1]})) << "so many at once";
+  enable(false, 3);
+  enable(false, 3);
+  EXPECT_EQ(enabled, in_use) << "each once, and the same again changes nothing";
+  for (std::size_t i = 0; i < in_use.size(); ++i) {
+    EXPECT_TRUE(csa_.audited(in_use[i] + " enable"));
+    EXPECT_FALSE(described(in_use[i]).has("suspended_from"));
+    EXPECT_TRUE(decrypt(in_use[i], sealed[i]));
+  }
+  for (const auto& [key, before] : {std::pair(off, "disabled"), std::pair(ends, "deletion_scheduled"), std::pair(past, "enabled")}) {
+    EXPECT_EQ(text(described(key), "state"), "suspended") << before;
+    EXPECT_EQ(text(described(key), "suspended_from"), before);
+    EXPECT_FALSE(csa_.audited(key + " enable")) << before;
+  }
+  EXPECT_TRUE(described(ends).has("delete_ms")) << "its deletion is not cancelled";
+  EXPECT_EQ(text(described(gone), "state"), "destroyed");
+  EXPECT_EQ(text(must(change(off, "enable")), "state"), "enabled") << "by its name";
+}
+
+TEST_P(CsaStoresTest, OnlyOperatorsEnableAllAndNothingElseIsDoneToAll) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  put_back(csa_);
+  EXPECT_EQ(refusal(ask(Operation::change_state, billing, enable_all())), ErrorCode::denied) << "not even of its own keys";
+  EXPECT_TRUE(csa_.audited("all_after_restoration enable") && csa_.audited("only operators enable the keys of a database that was restored")) << "on record";
+  const auto tried = [&](const Json& body) {
+    const auto answer = administer(Operation::change_state, body);
+    EXPECT_EQ(refusal(answer), ErrorCode::invalid_argument) << body.dump();
+    return answer ? std::string() : answer.error().message;
+  };
+  EXPECT_EQ(tried(Json::object({{"change", "destroy"}, {"all_after_restoration", true}})), "all_after_restoration: goes with the change enable alone");
+  EXPECT_EQ(tried(enable_all().set("key_id", key)), "all_after_restoration: does not go with key_id");
+  EXPECT_EQ(tried(enable_all().set("after_s", 60)), "all_after_restoration: does not go with after_s");
+  for (const Json& body : {Json::object({{"change", "enable"}}), Json::object({{"change", "enable"}, {"all_after_restoration", false}})}) {
+    EXPECT_EQ(tried(body), "key_id: is missing");
+  }
+  EXPECT_EQ(text(must(administer(Operation::describe_key, Json::object({{"key_id", key}}))), "state"), "suspended");
+}
+
+TEST_F(CsaDeskTest, EachKeyIsEnabledOnceWhereTheWorkRunsTwice) {
+  csa_.repeat_works();
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  put_back(csa_);
+  const Json answer = must(administer(Operation::change_state, enable_all()));
+  EXPECT_EQ(must(answer.texts("enabled")), std::vector<std::string>{key});
+  EXPECT_TRUE(csa_.audited(key + " enable"));
+}
+
 TEST_P(CsaStoresTest, OfADestroyedVersionTheCommitmentStaysInItsRowAndOnRecord) {
   Bytes octets(16);
   for (std::size_t i = 0; i < octets.size(); ++i) octets[i] = static_cast<std::uint8_t>(i);

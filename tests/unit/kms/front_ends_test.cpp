@@ -219,6 +219,7 @@ TEST_P(SharedTablesTest, NewLifeSuspendsKeysOfApplicationsAndLeavesNothingOfWhat
     EXPECT_EQ(count("csa_key WHERE state = 'suspended'"), 3);
     EXPECT_EQ(count("csa_key WHERE state = 'destroyed'"), 1) << "that stays so";
     EXPECT_EQ(count("csa_key WHERE state = 'suspended' AND delete_ms = 9"), 1) << "and so does the time of a deletion";
+    for (const std::string before : {"enabled", "disabled", "deletion_scheduled"}) EXPECT_EQ(count("csa_key WHERE state = 'suspended' AND suspended_from = '" + before + "'"), 1) << before;
     EXPECT_EQ(count("csa_version WHERE seals_reserved = 4294967296"), 1);
     EXPECT_EQ(count("csa_grant WHERE used = total"), 2) << "all of it, and nothing where there is no total";
   }

@@ -102,6 +102,7 @@ Result<void> Arguments::read_field(const Field& field, const wire::Json& object)
     }
     case Type::plaintext:  // taken before
     case Type::keys:
+    case Type::key_ids:
     case Type::versions:
     case Type::results:
       break;

@@ -30,6 +30,7 @@ struct DeskLimits {
   std::int64_t deletion_wait_min_s = 7 * 86400;
   std::int64_t challenge_life_ms = 60'000;
   std::int64_t challenges_per_verifier = 1024;
+  std::size_t enabled_at_once = enabled_keys_max;  // after a restoration
 };
 
 class Desk {
@@ -126,6 +127,8 @@ class Desk {
   Result<Answer> rotate_key(Call& call, const Arguments& arguments);
   Result<Answer> set_policy(Call& call, const Arguments& arguments);
   Result<Answer> change_state(Call& call, const Arguments& arguments);
+  /// change_state of all keys that a restoration suspended while they were enabled.
+  Result<Answer> enable_restored(Call& call, const Arguments& arguments);
   Result<Answer> openapi(Call& call, const Arguments& arguments);
 
   node::Node& node_;

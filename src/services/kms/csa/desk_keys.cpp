@@ -213,6 +213,7 @@ Result<wire::Json> Desk::description(store::Transaction& transaction, const Call
                                        {"created_ms", key.created_ms}});
   if (key.delete_ms) out.set("delete_ms", *key.delete_ms);
   if (key.not_after_ms != 0) out.set("not_after_ms", key.not_after_ms);
+  if (key.suspended_from) out.set("suspended_from", name(*key.suspended_from));
   out.set("versions", list);
   out.set("policy", to_json(shown));
   return out;
@@ -308,6 +309,8 @@ Result<Answer> Desk::set_policy(Call& call, const Arguments& arguments) {
 }
 
 Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
+  if (arguments.flag("all_after_restoration")) return enable_restored(call, arguments);
+  if (!arguments.has("key_id")) return fail(ErrorCode::invalid_argument, "key_id: is missing");
   const CsaKeyId id = arguments.key("key_id");
   ASSIGN_OR_RETURN(const Change change, parse_change(arguments.text("change")));
   call.object = id.hex() + " " + arguments.text("change");
@@ -336,6 +339,43 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
   Answer out = Answer::of({{"key_id", id.hex()}, {"state", name(state)}});
   if (delete_ms) out.open.set("delete_ms", *delete_ms);
   return Result<Answer>(std::move(out));
+}
+
+Result<Answer> Desk::enable_restored(Call& call, const Arguments& arguments) {
+  call.object = "all_after_restoration " + arguments.text("change");
+  if (arguments.text("change") != "enable") return fail(ErrorCode::invalid_argument, "all_after_restoration: goes with the change enable alone");
+  for (const std::string_view other : {"key_id", "after_s"}) {
+    if (arguments.has(other)) return fail(ErrorCode::invalid_argument, "all_after_restoration: does not go with " + std::string(other));
+  }
+  if (call.caller.role != Role::administrator) return fail(ErrorCode::denied, "only operators enable the keys of a database that was restored");
+  static_assert(after(State::suspended, Change::enable) == State::enabled);
+  struct Done {
+    std::vector<CsaKeyId> keys;
+    bool more = false;
+    std::int64_t still_suspended = 0;
+  };
+  const auto owed = node_.rng().id<OwedId>();
+  ASSIGN_OR_RETURN(const Done done, store_.transact([&](store::Transaction& transaction) -> Result<Done> {
+    Done out;
+    ASSIGN_OR_RETURN(out.keys, list_enabled_before(transaction, call.now, limits_.enabled_at_once + 1));
+    out.more = out.keys.size() > limits_.enabled_at_once;
+    if (out.more) out.keys.pop_back();
+    std::vector<OwedRecord> records;
+    records.reserve(out.keys.size());
+    for (const CsaKeyId& id : out.keys) {
+      TRY(set_state(transaction, id, State::suspended, State::enabled, std::nullopt));
+      // As where it is enabled alone, so that whoever looks for a key's changes finds it.
+      records.push_back({.action = "csa.change_state", .subject = call.caller.name, .object = id.hex() + " enable", .reason = "all_after_restoration"});
+    }
+    TRY(owe_records(transaction, owed, records, call.now));
+    ASSIGN_OR_RETURN(out.still_suspended, count_suspended(transaction));
+    return Result<Done>(std::move(out));
+  }));
+  if (!done.keys.empty()) TRY(pay_records(node_, store_, owed, call.caller.request_id));
+  call.object += ": " + std::to_string(done.keys.size()) + " keys";
+  wire::Json enabled = wire::Json::array();
+  for (const CsaKeyId& id : done.keys) enabled.push(id.hex());
+  return Answer::of({{"enabled", enabled}, {"more", done.more}, {"still_suspended", done.still_suspended}});
 }
 
 Result<Answer> Desk::openapi(Call& call, const Arguments&) {

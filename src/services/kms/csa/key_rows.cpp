@@ -18,7 +18,7 @@ Result<State> parse_state(const CsaKeyId& id, std::string_view text) {
 
 /// A row as it was read; what its texts mean is decided after the query.
 struct KeyRow {
-  std::string label, algorithm, usage, owner, origin, state;
+  std::string label, algorithm, usage, owner, origin, state, suspended_from;
   std::int64_t version = 0, minimum = 0, created_ms = 0;
   std::optional<UnixMs> delete_ms;
   UnixMs not_after_ms = 0;
@@ -118,7 +118,8 @@ Result<std::optional<Rotated>> find_rotated(store::Transaction& transaction, std
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
   std::optional<KeyRow> found;
   TRY(transaction.query(
-      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms, origin, not_after_ms FROM csa_key WHERE key_id = ?", {id.view()},
+      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms, origin, not_after_ms, suspended_from FROM csa_key WHERE key_id = ?",
+      {id.view()},
       [&](const store::Row& row) {
         found = KeyRow{.label = row.text(0),
                        .algorithm = row.text(1),
@@ -126,6 +127,7 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
                        .owner = row.text(3),
                        .origin = row.text(9),
                        .state = row.text(4),
+                       .suspended_from = row.is_null(11) ? std::string() : row.text(11),
                        .version = row.integer(5),
                        .minimum = row.integer(6),
                        .created_ms = row.integer(7),
@@ -150,6 +152,9 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
   if (!usage) return fail(damaged(id, "a usage that is none"));
   out.usage = *usage;
   ASSIGN_OR_RETURN(out.state, parse_state(id, found->state));
+  if (out.state == State::suspended && !found->suspended_from.empty()) {
+    ASSIGN_OR_RETURN(out.suspended_from, parse_state(id, found->suspended_from));
+  }
   ASSIGN_OR_RETURN(out.policy, load_policy(transaction, id));
   return out;
 }
@@ -257,6 +262,19 @@ Result<std::vector<CsaKeyId>> list_past(store::Transaction& transaction, UnixMs 
   std::vector<CsaKeyId> out;
   TRY(transaction.query("SELECT key_id FROM csa_key WHERE state = 'enabled' AND not_after_ms IS NOT NULL AND not_after_ms <= ? ORDER BY not_after_ms LIMIT 100",
                         {store::column(now)}, [&](const store::Row& row) { out.push_back(CsaKeyId(row.blob(0))); }));
+  return out;
+}
+
+Result<std::vector<CsaKeyId>> list_enabled_before(store::Transaction& transaction, UnixMs now, std::size_t limit) {
+  std::vector<CsaKeyId> out;
+  TRY(transaction.query("SELECT key_id FROM csa_key WHERE state = 'suspended' AND suspended_from = 'enabled' AND (not_after_ms IS NULL OR not_after_ms > ?) ORDER BY key_id LIMIT ?",
+                        {store::column(now), store::column(limit)}, [&](const store::Row& row) { out.push_back(CsaKeyId(row.blob(0))); }));
+  return out;
+}
+
+Result<std::int64_t> count_suspended(store::Transaction& transaction) {
+  std::int64_t out = 0;
+  TRY(transaction.query("SELECT COUNT(*) FROM csa_key WHERE state = 'suspended'", {}, [&](const store::Row& row) { out = row.integer(0); }));
   return out;
 }
 

@@ -28,6 +28,7 @@ struct Key {
   UnixMs created_ms = 0;
   std::optional<UnixMs> delete_ms;
   UnixMs not_after_ms = 0;  // from then on it protects nothing new (SP 800-57 part 1, 5.3: the originator-usage period is over); 0: no end
+  std::optional<State> suspended_from = {};  // of one that is suspended: its state before; nothing: not known
   Policy policy;
   std::string creation_id = {};  // of the request that made it; empty: it had none, or was read by load_key()
   Bytes creation_digest = {};    // of what that request said
@@ -95,6 +96,9 @@ Result<std::int64_t> count_owned(store::Transaction& transaction, std::string_vi
 Result<std::vector<CsaKeyId>> list_ids(store::Transaction& transaction, std::optional<std::string_view> caller, const std::optional<CsaKeyId>& after, std::size_t limit);
 /// Those that are enabled and past their time.
 Result<std::vector<CsaKeyId>> list_past(store::Transaction& transaction, UnixMs now);
+/// Those that are suspended, were enabled before and are not past their time, in the order of ids; and how many are suspended, whatever they were.
+Result<std::vector<CsaKeyId>> list_enabled_before(store::Transaction& transaction, UnixMs now, std::size_t limit);
+Result<std::int64_t> count_suspended(store::Transaction& transaction);
 /// Those whose time to be destroyed has come.
 Result<std::vector<CsaKeyId>> list_due(store::Transaction& transaction, UnixMs now);
 

@@ -19,6 +19,7 @@ constexpr std::array all_error_codes{ErrorCode::invalid_argument, ErrorCode::una
 // What is said before a handler: another method, too slow, too large, of another type, head too large. Of a body too large the foreign listener says 400.
 constexpr std::array element_statuses{405U, 408U, 413U, 415U, 431U};  // net/routes.cpp, net/session.cpp
 constexpr std::array foreign_statuses{405U, 408U, 415U, 417U, 431U};  // net/foreign_http.cpp, front.cpp
+constexpr std::string_view key_id_pattern = "^[0-9a-fA-F]{32}$";
 
 Json words(std::initializer_list<std::string_view> texts) {
   Json out = Json::array();
@@ -49,7 +50,7 @@ Json schema_of(const Field& field) {
       return out.set("enum", names);
     }
     case Type::key_id:
-      return Json::object({{"type", "string"}, {"pattern", "^[0-9a-fA-F]{32}$"}, {"description", field.what}});
+      return Json::object({{"type", "string"}, {"pattern", key_id_pattern}, {"description", field.what}});
     case Type::octets:
     case Type::plaintext:
       return base64_text(field);
@@ -61,6 +62,12 @@ Json schema_of(const Field& field) {
       return reference("policy");
     case Type::keys:
       return list_of("key", field);
+    case Type::key_ids:
+      return Json::object({{"type", "array"},
+                           {"items", Json::object({{"type", "string"}, {"pattern", key_id_pattern}})},
+                           {"minItems", field.min},
+                           {"maxItems", field.max},
+                           {"description", field.what}});
     case Type::versions:
       return list_of("version", field);
     case Type::requests:

@@ -109,6 +109,7 @@ constexpr std::array describe_answers{key_of,
                                       Field{"created_ms", Type::integer, required, 0, time_max, "Unix time"},
                                       Field{"delete_ms", Type::integer, optional, 0, time_max, "when it is to be destroyed"},
                                       end_of,
+                                      Field{"suspended_from", Type::text, optional, 1, 32, "of a key that is suspended: its state before"},
                                       Field{"versions", Type::versions, required, 1, 1000, "each with its time"},
                                       Field{"policy", Type::policy, required, 0, 0, "to others than owner and operators: their own grant"}};
 constexpr std::array rotate_asks{key_of, Field{"rotation_id", Type::text, optional, 1, creation_id_octets_max,
@@ -118,9 +119,17 @@ constexpr std::array rotate_answers{key_of, Field{"version", Type::integer, requ
 constexpr std::array policy_asks{key_of, Field{"policy", Type::policy, optional, 0, 0, "in place of the former"},
                                  Field{"minimum_version", Type::integer, optional, 1, version_max, "earlier ones are refused from now on"}};
 constexpr std::array policy_answers{key_of, Field{"minimum_version", Type::integer, required, 1, version_max, "in force"}};
-constexpr std::array state_asks{key_of, Field{"change", Type::text, required, 1, 32, "enable, disable, schedule_deletion, cancel_deletion, destroy or trim"},
-                                Field{"after_s", Type::integer, optional, 1, 366UL * 86400, "schedule_deletion: in how many seconds"}};
-constexpr std::array state_answers{key_of, state_of, Field{"delete_ms", Type::integer, optional, 0, time_max, "when it is to be destroyed"}};
+constexpr std::array state_asks{Field{"key_id", Type::key_id, optional, 32, 32, "which key; required unless all_after_restoration is true"},
+                                Field{"change", Type::text, required, 1, 32, "enable, disable, schedule_deletion, cancel_deletion, destroy or trim"},
+                                Field{"after_s", Type::integer, optional, 1, 366UL * 86400, "schedule_deletion: in how many seconds"},
+                                Field{"all_after_restoration", Type::flag, optional, 0, 0,
+                                      "enable, by operators, without key_id: every key that is suspended, was enabled before and is not past its time"}};
+constexpr std::array state_answers{Field{"key_id", Type::key_id, optional, 32, 32, "which key; not of all_after_restoration, nor is state"},
+                                   Field{"state", Type::text, optional, 1, 32, state_of.what},
+                                   Field{"delete_ms", Type::integer, optional, 0, time_max, "when it is to be destroyed"},
+                                   Field{"enabled", Type::key_ids, optional, 0, enabled_keys_max, "all_after_restoration: those that are enabled now, in the order of their ids"},
+                                   Field{"more", Type::flag, optional, 0, 0, "all_after_restoration: whether there are others: the same request again"},
+                                   Field{"still_suspended", Type::integer, optional, 0, time_max, "all_after_restoration: how many keys are suspended after it"}};
 constexpr std::span<const Field> nothing{};
 
 constexpr std::array operation_table{

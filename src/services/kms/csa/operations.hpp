@@ -49,6 +49,7 @@ inline constexpr std::size_t caller_octets_max = 256;
 inline constexpr std::size_t random_octets_max = 4096;
 inline constexpr std::size_t batch_items_max = 64;
 inline constexpr std::size_t listed_keys_max = 100;
+inline constexpr std::size_t enabled_keys_max = 1000;  // by one request, after a restoration
 inline constexpr std::size_t data_key_octets_min = 16;
 inline constexpr std::size_t data_key_octets_max = 64;
 
@@ -62,6 +63,7 @@ enum class Type : std::uint8_t {
   flag,
   policy,
   keys,      // descriptions of keys
+  key_ids,   // each 32 hexadecimal digits
   versions,  // of a key
   requests,  // of a batch
   results,   // of a batch

@@ -72,4 +72,9 @@ inline constexpr std::string_view ends_of_keys = R"sql(
   ALTER TABLE csa_key ADD COLUMN not_after_ms INTEGER;
   CREATE INDEX csa_key_end ON csa_key (not_after_ms) WHERE state = 'enabled' AND not_after_ms IS NOT NULL)sql";
 
+inline constexpr std::string_view suspended_keys = R"sql(
+  -- CSA: in which state a key was when it was suspended; says something of one that is suspended alone. NULL: not known.
+  ALTER TABLE csa_key ADD COLUMN suspended_from TEXT;
+  CREATE INDEX csa_key_suspended ON csa_key (key_id) WHERE state = 'suspended')sql";
+
 }  // namespace qanat::kms::csa

@@ -44,9 +44,9 @@ constexpr std::array forgotten{
     std::string_view("DELETE FROM key_chunk"), std::string_view("DELETE FROM sae_key"), std::string_view("UPDATE key_stock SET own = 0, peer = 0"),
     std::string_view("UPDATE key_run SET state = 'destroyed' WHERE state <> 'destroyed'"),
     // Keys of applications (csa), which are used often and stay. Some were destroyed or trimmed since, perhaps: each waits until an operator has looked (no step of its
-    // life: in which state it is, is not known; one that is past its time is not enabled again by that, csa/lifecycle.hpp). How many
+    // life: in which state it is, is not known, in which it was stands beside it; one that is past its time is not enabled again by that, csa/lifecycle.hpp). How many
     // nonces they have had, and how often they were used, is not known any more: they seal under new versions, and no total has anything left.
-    std::string_view("UPDATE csa_key SET state = 'suspended' WHERE state <> 'destroyed'"),
+    std::string_view("UPDATE csa_key SET suspended_from = state, state = 'suspended' WHERE state <> 'destroyed' AND state <> 'suspended'"),
     std::string_view("UPDATE csa_version SET seals_reserved = 4294967296 WHERE sealed IS NOT NULL"), std::string_view("UPDATE csa_grant SET used = total WHERE total > 0")};
 static_assert(csa::name(csa::State::suspended) == "suspended" && csa::name(csa::State::destroyed) == "destroyed" && csa::SealLimits{}.max == 4294967296);
 // A medium still has the keys that are gone here, and had charges that are not known any more: it is told to wipe itself when it asks, and another is registered.
