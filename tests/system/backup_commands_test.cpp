@@ -107,7 +107,7 @@ TEST_F(BackupCommandsTest, KeyThatWasDeliveredAfterTheBackupIsNotDeliveredAfterT
   EXPECT_EQ(enabled.code, 0) << enabled.error;
   EXPECT_TRUE(enabled.out.contains(kept + "  enabled") && enabled.out.contains("keys enabled: 1; suspended still: 0")) << enabled.out;
   EXPECT_EQ(csa(points::Endpoint::csa_describe_key, wire::Json::object({{"key_id", kept}}), "state"), "enabled") << "by an operator's word";
-  network_->expect_audit("kms-a", "csa.change_state", kept + " enable");
+  network_->expect_audit("kms-a", "csa.change_state", "all_after_restoration");
   for (const char* action : {"database.backup", "database.restore_intended", "database.restored"}) network_->expect_audit("kms-a", action, "");
 }
 
