@@ -83,9 +83,11 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
       ->check(CLI::Range(1, 366));
   on(command, [options] { return csa_state(options->ask, options->key, options->change, options->after_s); });
 
-  command = add_command(csa, "enable", "enable the keys that a restoration or failover suspended while they were enabled", "qanat csa enable --all-after-restoration");
+  command = add_command(csa, "enable", "enable the keys that a restoration or failover suspended while they were enabled",
+                        "qanat csa enable --all-after-restoration");
   options = add_csa_ask(*command, "operator");
-  command->add_flag("--all-after-restoration", options->all, "all of them: what was destroyed or trimmed since the backup is destroyed or trimmed again before")->required();
+  command->add_flag("--all-after-restoration", options->all, "all of them: what was destroyed or trimmed since the backup is destroyed or trimmed again before")
+      ->required();
   on(command, [options] { return csa_enable_restored(options->ask); });
 }
 

@@ -47,7 +47,9 @@ int kms_restore(const std::filesystem::path& config, const std::filesystem::path
   const auto restored = kms::restore(*opened->node, opened->settings, from.empty() ? std::nullopt : std::optional(from));
   if (!restored) return told("restore", restored.error());
   fmt::print("restored: {} working keys destroyed; applications are taken from {} ms after this\n", restored->destroyed, opened->settings.clock_window.count());
-  fmt::print("keys of applications (CSA) are suspended: `qanat csa state KEY enable` for one, `qanat csa enable --all-after-restoration` for those that were enabled\n");
+  fmt::print(
+      "keys of applications (CSA) are suspended: `qanat csa state KEY enable` for one, `qanat csa enable --all-after-restoration` for those that were "
+      "enabled\n");
   return 0;
 }
 

@@ -46,7 +46,9 @@ Result<void> accept(const std::filesystem::path& file, const std::string& reason
   for (const std::string& finding : accepted.findings) fmt::print("  {}\n", finding);
   if (accepted.findings.empty()) fmt::print("  Nothing was found wrong with it.\n");
   fmt::print("  The database is taken as it is. Every key in it that could be handed out is destroyed: {} working keys; quantum keys and those for SAEs.\n", accepted.destroyed);
-  fmt::print("  Keys of applications (CSA) are suspended: `qanat csa state KEY enable` for one, `qanat csa enable --all-after-restoration` for those that were enabled.\n");
+  fmt::print(
+      "  Keys of applications (CSA) are suspended: `qanat csa state KEY enable` for one, `qanat csa enable --all-after-restoration` for those that were "
+      "enabled.\n");
   fmt::print("  Applications are taken from {} ms after this.\n", own.clock_window.count());
   return {};
 }
