@@ -11,10 +11,11 @@ constexpr std::string_view given_label = "qanat qkm given keys 1\n";
 constexpr std::size_t sid_digits = 2 * SidWk::size;
 
 /// Nothing of a row can be exchanged without its octets' refusing to open.
-Bytes given_context(const GivenKeys::Take& take, std::string_view about) {
+Bytes given_context(const GivenKeys::Take& take, std::string_view about, UnixMs until_ms) {
   Bytes out = concat({as_bytes(given_label), take.sid_wk.view()});
   out.push_back(static_cast<std::uint8_t>(take.paths));
-  for (const std::string_view part : {std::string_view(take.holder), std::string_view(take.asked), about}) {
+  const std::string until = std::to_string(until_ms);
+  for (const std::string_view part : {std::string_view(take.holder), std::string_view(take.asked), about, std::string_view(until)}) {
     const Bytes hash = crypto::digest(crypto::Hash::sha256, as_bytes(part));
     out.insert(out.end(), hash.begin(), hash.end());
   }
@@ -98,7 +99,7 @@ Result<std::optional<std::vector<RelayedKey>>> GivenKeys::find(store::Transactio
   if (row->holder != take.holder) return fail(ErrorCode::conflict, session + " has taken keys for another KMS");
   if (row->asked != take.asked) return fail(ErrorCode::conflict, session + " has taken keys already, asking for " + row->asked);
   if (row->sealed.empty()) return fail(ErrorCode::conflict, session + " has taken keys already, and is done with them");
-  ASSIGN_OR_RETURN(const Secret octets, device_.unseal(given_context(take, row->about), row->sealed));
+  ASSIGN_OR_RETURN(const Secret octets, device_.unseal(given_context(take, row->about, row->until_ms), row->sealed));
   ASSIGN_OR_RETURN(const wire::Json about, wire::Json::parse(row->about));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> list, about.array("keys"));
   std::vector<RelayedKey> out;
@@ -111,7 +112,7 @@ Result<void> GivenKeys::keep(store::Transaction& transaction, const Take& take, 
   Secret octets(keys.size() * relay_secret_size);
   for (std::size_t i = 0; i < keys.size(); ++i) put_keys(octets, i, keys[i].key);
   const std::string about = describe_given(keys);
-  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(given_context(take, about), octets));
+  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(given_context(take, about, until_ms), octets));
   TRY(transaction.run("INSERT INTO given_keys (sid_wk, paths, holder, asked, about, sealed, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
                       {take.sid_wk.view(), static_cast<std::int64_t>(take.paths), std::string_view(take.holder), std::string_view(take.asked),
                        std::string_view(about), ByteView(sealed), store::column(until_ms)}));

@@ -59,9 +59,8 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   std::optional<JointDelivery::Coming> coming(std::in_place, joint_);
   TRY(authenticate(http, request, asked, applicant));
   const Terminal& terminal = applicant.known->terminal;
-  if (!applicant.first) return repeated(http, request, terminal);
-  ASSIGN_OR_RETURN(applicant.form, form_for(asked, settings_.policy));
   if (!applicant.owed) coming.reset();  // others are needed, who may take their time
+  if (!applicant.first) return repeated(http, request, terminal);
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request, applicant.looked.charged));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *applicant.known, std::move(applicant.looked)));
   node::StepTrace::Timer step11(trace_, 11);
@@ -229,7 +228,8 @@ Result<std::shared_ptr<const KnownTerminal>> Application::callee_of(const Asked&
 }
 
 bool Application::is_straight(const Request& request, const Looked& looked) const {
-  if (!request.message.ext.empty() || !looked.token || !looked.own_domain) return false;  // ext: charged keys, which are burnt
+  if (!request.message.ext.empty() || looked.charged != ChargedNeed::none) return false;  // charged keys are burnt, and that none is needed is on record
+  if (!looked.token || !looked.own_domain) return false;
   if (request.message.role == wire::Role::caller) return looked.called.has_value();
   return looked.leg && looked.leg->state != KeyState::generated && looked.leg->key.peer_kms.text() == node_.identity().name;
 }
@@ -248,6 +248,9 @@ Result<void> Application::authenticate(const net::Request& http, const Request& 
   out.owed = out.first && is_straight(request, out.looked);
   if (out.first && !out.owed) {
     ASSIGN_OR_RETURN(out.first, store_.transact([&](store::Transaction& transaction) { return remember(transaction, request); }));
+  }
+  if (out.first) {
+    ASSIGN_OR_RETURN(out.form, form_for(asked, settings_.policy));
   }
   const auto good = check_certificates(http, request.message.sid_wk, *known);
   if (good) return {};

@@ -38,7 +38,31 @@ inline constexpr std::string_view owed_outcome = R"sql(
 
 inline constexpr std::string_view kp_encryption_state = R"sql(
       -- KP: the state of a terminal's encryption key (kp/encryption_state.hpp). NULL: from before there were any; active, if the terminal has confirmed.
-      ALTER TABLE terminal ADD COLUMN enc_state TEXT;
+      -- Rebuilt, so that it stands before the certificates too: it is looked at for each message.
+      CREATE TABLE terminal_with_state (
+        uid TEXT PRIMARY KEY,
+        number TEXT NOT NULL UNIQUE,
+        confirmed INTEGER NOT NULL,
+        enc_state TEXT,
+        enc_kid BLOB NOT NULL,
+        digest BLOB,
+        h_enrol BLOB NOT NULL,
+        row_mac BLOB,
+        enc_point BLOB NOT NULL,
+        classical BLOB NOT NULL,
+        ml_dsa BLOB NOT NULL,
+        enc_ml_kem BLOB NOT NULL,
+        encryption_classical BLOB,
+        encryption_ml_kem BLOB,
+        answer BLOB,
+        sealed_encryption BLOB
+      ) STRICT;
+      INSERT INTO terminal_with_state (uid, number, confirmed, enc_kid, digest, h_enrol, row_mac, enc_point, classical, ml_dsa, enc_ml_kem, encryption_classical,
+          encryption_ml_kem, answer, sealed_encryption)
+        SELECT uid, number, confirmed, enc_kid, digest, h_enrol, row_mac, enc_point, classical, ml_dsa, enc_ml_kem, encryption_classical, encryption_ml_kem,
+          answer, sealed_encryption FROM terminal;
+      DROP TABLE terminal;
+      ALTER TABLE terminal_with_state RENAME TO terminal;
       CREATE INDEX terminal_suspended ON terminal (uid) WHERE enc_state = 'suspended')sql";
 
 inline constexpr std::string_view kp_ends_of_keys = R"sql(
