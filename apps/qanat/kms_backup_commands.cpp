@@ -50,6 +50,7 @@ int kms_restore(const std::filesystem::path& config, const std::filesystem::path
   fmt::print(
       "keys of applications (CSA) are suspended: `qanat csa state KEY enable` for one, `qanat csa enable --all-after-restoration` for those that were "
       "enabled\n");
+  fmt::print("order again what was ordered since the backup: suspensions of encryption keys, destructions of keys in history, charges by file\n");
   return 0;
 }
 

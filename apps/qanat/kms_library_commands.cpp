@@ -49,6 +49,7 @@ Result<void> accept(const std::filesystem::path& file, const std::string& reason
   fmt::print(
       "  Keys of applications (CSA) are suspended: `qanat csa state KEY enable` for one, `qanat csa enable --all-after-restoration` for those that were "
       "enabled.\n");
+  fmt::print("  Order again what was ordered since the copy was made: suspensions of encryption keys, destructions of keys in history.\n");
   fmt::print("  Applications are taken from {} ms after this.\n", own.clock_window.count());
   return {};
 }

@@ -148,8 +148,8 @@ TEST_P(CsaStoresTest, AKeyOfARestoredDatabaseIsSuspendedUntilAnOperatorEnablesIt
   EXPECT_EQ(refusal(refused), ErrorCode::conflict);
   EXPECT_NE(refused.error().message.find("is suspended"), std::string::npos) << refused.error().message;
   EXPECT_EQ(refusal(encrypt(key)), ErrorCode::conflict);
-  for (const char* const word : {"enable", "trim"}) EXPECT_EQ(refusal(change(key, word, app(billing))), ErrorCode::denied) << word << " by its owner";
-  for (const char* const word : {"disable", "schedule_deletion", "cancel_deletion"}) EXPECT_EQ(refusal(change(key, word)), ErrorCode::conflict) << word;
+  for (const char* const word : {"enable", "disable", "trim"}) EXPECT_EQ(refusal(change(key, word, app(billing))), ErrorCode::denied) << word << " by its owner";
+  for (const char* const word : {"schedule_deletion", "cancel_deletion"}) EXPECT_EQ(refusal(change(key, word)), ErrorCode::conflict) << word;
   must(change(key, "enable"));
   EXPECT_TRUE(csa_.audited(key + " enable"));
   EXPECT_TRUE(decrypt(key, sealed));

@@ -113,6 +113,31 @@ TEST_P(RecoveryTest, OneOperatorAloneHasNothing) {
   EXPECT_TRUE(test::audited(state(), "two operators must sign"));
 }
 
+TEST_P(RecoveryTest, WhatIsDoneIsWhatWasSigned) {
+  const wire::Json order = must(destroy(operator_one));
+  must(sign(operator_one, order));
+  must(run("UPDATE recovery_order SET kind = NULL", {}));
+  EXPECT_EQ(test::refusal(sign(operator_two, order)), ErrorCode::denied) << "signed to destroy, and would be collected";
+  must(run("UPDATE recovery_order SET kind = 'destroy', asked_by = ?", {std::string_view(operator_two.uri())}));
+  EXPECT_EQ(test::refusal(sign(operator_two, order)), ErrorCode::denied);
+  must(run("UPDATE recovery_order SET asked_by = ?", {std::string_view(operator_one.uri())}));
+  EXPECT_TRUE(sign(operator_two, order)) << "it was for that alone";
+}
+
+TEST_P(RecoveryTest, ASignatureThatSomebodyPutInDoesNotCount) {
+  const wire::Json order = must(ask(operator_one));
+  must(sign(operator_one, order));
+  must(run("INSERT INTO recovery_signature (id, operator, certificate, signature, at_ms) SELECT id, ?, certificate, signature, at_ms FROM recovery_signature",
+           {std::string_view(operator_two.uri())}));
+  EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::denied) << "another's certificate";
+  const Bytes der = credentials(operator_two).tls->chain.front().der();
+  must(run("UPDATE recovery_signature SET certificate = ? WHERE operator = ?", {ByteView(der), std::string_view(operator_two.uri())}));
+  EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::denied) << "another's signature";
+  must(run("DELETE FROM recovery_signature WHERE operator = ?", {std::string_view(operator_two.uri())}));
+  must(sign(operator_two, order));
+  EXPECT_TRUE(collect(operator_one, order));
+}
+
 TEST_P(RecoveryTest, AnOrderEndsWithItsHour) {
   const wire::Json order = must(ask(operator_one));
   must(sign(operator_one, order));

@@ -325,7 +325,7 @@ Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const State state, store_.transact([&](store::Transaction& transaction) -> Result<State> {
     ASSIGN_OR_RETURN(const Key key, load_to_administer(transaction, call, id));
     std::optional<State> to = after(key.state, change);
-    if (to == State::enabled && key.is_past(call.now)) to = after(State::enabled, Change::expire);
+    if (change == Change::enable && to == State::enabled && key.is_past(call.now)) to = after(State::enabled, Change::expire);
     if (!to) return fail(ErrorCode::conflict, "key " + id.hex() + " is " + std::string(name(key.state)) + ": no " + arguments.text("change") + " from there");
     if (operators_alone(key.state, change) && call.caller.role != Role::administrator)
       return fail(ErrorCode::denied, "key " + id.hex() + " is " + std::string(name(key.state)) + ": only operators " + arguments.text("change") + " it");

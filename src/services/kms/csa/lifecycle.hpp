@@ -46,8 +46,9 @@ inline constexpr std::array transitions{
     Transition{Change::cancel_deletion, State::expired, State::expired},
     Transition{Change::destroy, State::expired, State::destroyed},
     Transition{Change::trim, State::expired, State::expired},
-    // Not to `disabled`, by whatever way: from there its owner could go on.
+    // Operators' alone (below). From `disabled` its owner may go on: an operator has looked.
     Transition{Change::enable, State::suspended, State::enabled},
+    Transition{Change::disable, State::suspended, State::disabled},
     Transition{Change::destroy, State::suspended, State::destroyed},
     Transition{Change::trim, State::suspended, State::suspended},
 };

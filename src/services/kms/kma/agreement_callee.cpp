@@ -112,18 +112,19 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
 
 Result<std::optional<net::Response>> Agreement::accepted_before(const wire::Framed<wire::KmsOffer>& offer, const Identity& kms_a) {
   const SidWk& sid_wk = offer.message.sid_wk;
-  const auto kept = store_.look([&](store::Transaction& transaction) -> Result<std::optional<Bytes>> {
-    ASSIGN_OR_RETURN(std::optional<Bytes> out, find_accept(transaction, sid_wk, kms_a, offer.hash, node_.clock().now_ms()));
-    if (!out) return out;
+  std::optional<Bytes> kept;
+  const auto looked = store_.read([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(kept, find_accept(transaction, sid_wk, kms_a, offer.hash, node_.clock().now_ms()));
+    if (!kept) return {};
     // It ends with the process that made it, and with its subscriber's right to it.
     ASSIGN_OR_RETURN(const std::optional<StoredKey> leg, ledger_.find(transaction, sid_wk, wire::Role::callee));
     if (!leg || leg->state != KeyState::generated) return fail(ErrorCode::conflict, "session " + sid_wk.hex() + ": the key that was agreed on is gone");
-    return out;
+    return {};
   });
-  if (!kept) return fail_in("KmsOffer", kept.error());
-  if (!*kept) return std::optional<net::Response>{};
+  if (!looked) return fail_in("KmsOffer", looked.error());
+  if (!kept) return std::optional<net::Response>{};
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
-  ASSIGN_OR_RETURN(const auto said, wire::parse<wire::KmsAccept>(**kept));
+  ASSIGN_OR_RETURN(const auto said, wire::parse<wire::KmsAccept>(*kept));
   if (said.message.fps != own->fps) return fail(ErrorCode::conflict, "KmsOffer: was accepted under certificates that have been renewed since");
   return std::optional(net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(*own, said.octets)});
 }

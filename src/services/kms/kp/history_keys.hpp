@@ -34,7 +34,7 @@ struct HistoryTerms {
   HistoryPolicy policy = HistoryPolicy::none;
   std::chrono::days kept{};  // after the end of the pair
 };
-/// Erases, in one transaction and `most` at the most, those of pairs that ended, or were certified, so long ago; where the policy keeps none, whatever there
+/// Erases, `most` at the most, those of pairs that ended, or were certified, so long ago; where the policy keeps none, whatever there
 /// is. How many; they are on record when it returns.
 Result<std::int64_t> erase_history_keys(node::Node& node, store::Store& store, const HistoryTerms& terms, std::int64_t most = history_keys_at_once);
 /// To be called at the start, and every second or so: some of those whose time is over, or, where the policy keeps none, all that there are.

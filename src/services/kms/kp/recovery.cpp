@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "crypto/lone_signer.hpp"
 #include "node/subscriber.hpp"
@@ -67,6 +68,43 @@ std::string destruction_statement(const Identity& kms, ByteView order, const Uid
                                   UnixMs made_ms) {
   return "qanat destroy-key 1\nkms " + kms.uri() + "\norder " + to_hex(order) + "\nuid " + uid.text() + "\nenc_kid " + to_hex(enc_kid) + "\nreason " +
          std::string(reason) + "\nasked_by " + std::string(asked_by) + "\nmade_ms " + std::to_string(made_ms) + "\n";
+}
+
+namespace {
+
+/// The rest of the statement's line that begins so; empty if there is none.
+std::string_view line_of(std::string_view statement, std::string_view name) {
+  const std::string begin = "\n" + std::string(name) + " ";
+  const std::size_t at = statement.find(begin);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = statement.substr(at + begin.size());
+  return rest.substr(0, rest.find('\n'));
+}
+
+}  // namespace
+
+// The statement is what operators sign; what is done goes by the columns beside it. So these must say the same, whoever wrote them.
+Result<void> Recovery::check_statement(const Order& order) const {
+  const std::string_view made = line_of(order.statement, "made_ms");
+  UnixMs made_ms = 0;
+  const bool is_time = std::from_chars(made.data(), made.data() + made.size(), made_ms).ec == std::errc();
+  const std::string_view reason = line_of(order.statement, "reason");
+  const std::string of_columns = order.purpose == Purpose::destroy
+                                     ? destruction_statement(node_.identity(), order.id, order.uid, order.enc_kid, reason, order.asked_by, made_ms)
+                                     : recovery_statement(node_.identity(), order.id, order.uid, order.enc_kid, reason, order.asked_by, order.recipient, made_ms);
+  if (is_time && of_columns == order.statement) return {};
+  return fail(ErrorCode::denied, "order " + to_hex(order.id) + ": its row says something else than what is signed: somebody changed it");
+}
+
+Result<std::string> Recovery::signer_of(const Order& order, std::string_view by, ByteView certificate, ByteView signature) const {
+  const auto check = [&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const crypto::Certificate signer, crypto::Certificate::parse(certificate));
+    TRY(node_.trust().verify(signer, node_.clock().now_ms()));
+    if (!signer.names().element || signer.names().element->uri() != by) return fail(ErrorCode::denied, "the certificate is another's");
+    return crypto::verify_with(signer, as_bytes(order.statement), signature);
+  };
+  if (const auto held = check(); !held) return fail_in("order " + to_hex(order.id) + ": the signature of " + std::string(by), held.error());
+  return std::string(by);
 }
 
 Result<net::Response> Recovery::answer(const net::Request& request) {
@@ -164,8 +202,14 @@ Result<Recovery::Order> Recovery::open_order(store::Transaction& transaction, co
                         }));
   if (!found) return fail(ErrorCode::not_found, "no order " + to_hex(out.id) + ", or its hour is over");
   if (done) return fail(ErrorCode::conflict, "order " + to_hex(out.id) + (out.purpose == Purpose::destroy ? ": its key is destroyed" : ": its key was collected"));
-  TRY(transaction.query("SELECT operator FROM recovery_signature WHERE id = ? ORDER BY operator", {ByteView(out.id)},
-                        [&](const store::Row& row) { out.signed_by.push_back(row.text(0)); }));
+  TRY(check_statement(out));
+  std::vector<Result<std::string>> signers;
+  TRY(transaction.query("SELECT operator, certificate, signature FROM recovery_signature WHERE id = ? ORDER BY operator", {ByteView(out.id)},
+                        [&](const store::Row& row) { signers.push_back(signer_of(out, row.text(0), row.blob(1), row.blob(2))); }));
+  for (Result<std::string>& signer : signers) {
+    if (!signer) return fail(signer.error());
+    out.signed_by.push_back(*std::move(signer));
+  }
   return out;
 }
 

@@ -38,7 +38,10 @@ class Recovery {
   Result<net::Response> show(const wire::Json& json, node::Deed& deed);
   Result<net::Response> sign(const wire::Json& json, const net::Request& request, node::Deed& deed);
   Result<net::Response> collect(const wire::Json& json, const net::Request& request, node::Deed& deed);
+  /// `denied` if its row says something else than what is signed, or a signature does not hold.
   Result<Order> open_order(store::Transaction& transaction, const wire::Json& json);
+  Result<void> check_statement(const Order& order) const;
+  Result<std::string> signer_of(const Order& order, std::string_view by, ByteView certificate, ByteView signature) const;
   /// The key of an order to destroy that has its signatures; what is owed to the record, under this id.
   Result<ErasedKey> destroy(store::Transaction& transaction, const Order& order, const OwedId& owed_id);
   Result<Bytes> deliver(const Order& order, const crypto::DecapsulationSecret& secret);
