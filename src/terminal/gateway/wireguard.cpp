@@ -158,13 +158,15 @@ class WireGuard final : public Tunnel {
     return set(std::move(request), deadline);
   }
 
-  /// One request, so that no other comes between: the interface is never left with the other private key.
-  Result<void> set_and_shake(const Secret& key, const UapiPeer& before, Deadline deadline) const {
+  /// A handshake, now. One request, so that no other comes between: the interface is never left with the other private key. Not the preshared key, which must be
+  /// there before: traffic begins a handshake as soon as the private key is back, whose answer may come before the next line is read; it would be
+  /// dropped, and WireGuard's next attempt is five seconds later.
+  Result<void> shake(const UapiPeer& before, Deadline deadline) const {
     if (before.private_key.empty()) return fail(ErrorCode::conflict, "WireGuard: the interface has no private key");
     const std::string keepalive = std::to_string(before.keepalive_s);
     UapiRequest request("set");
     request.line("private_key", rng_.secret(wireguard_key_octets)).line("private_key", before.private_key);
-    request.line("public_key", settings_.peer_key).line("update_only", "true").line("preshared_key", key);
+    request.line("public_key", settings_.peer_key).line("update_only", "true");
     // From none to some: a keepalive goes out at once, and with it the handshake, although there be no traffic.
     request.line("persistent_keepalive_interval", "0").line("persistent_keepalive_interval", before.keepalive_s == 0 ? some_keepalive_s : keepalive);
     TRY(set(std::move(request), deadline));
@@ -176,11 +178,11 @@ class WireGuard final : public Tunnel {
 
   /// The octets of the peer when a handshake later than that of `before` is there.
   Result<std::uint64_t> set_and_await(const Secret& key, const UapiPeer& before, Deadline deadline) const {
+    TRY(set_key(key, deadline));
     if (settings_.handshake == Handshake::forced) {
-      TRY(set_and_shake(key, before, deadline));
+      TRY(shake(before, deadline));
       return await_handshake(before.handshake_ns, deadline);
     }
-    TRY(set_key(key, deadline));
     return await_handshake(before.handshake_ns, deadline.sooner_of(handshake_wait(before.handshake_ns, unix_ns())));
   }
   Result<std::uint64_t> await_handshake(std::uint64_t former_ns, Deadline deadline) const {

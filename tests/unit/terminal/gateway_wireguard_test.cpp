@@ -132,9 +132,13 @@ class UapiDouble {
       change([&](Interface& one) {
         call = one.on_key;
         one.shared_key = request.substr(at + label.size(), 64);
-        if (one.shakes && request.contains("private_key=")) one.handshake_s = seconds_ago(0);
       });
       if (call) call();
+    } else if (request.contains("private_key=")) {
+      // Only without a preshared key behind it: the handshake's answer may come before that line is read, and is lost then.
+      change([](Interface& one) {
+        if (one.shakes) one.handshake_s = seconds_ago(0);
+      });
     }
     return "errno=0\n\n";
   }
