@@ -18,7 +18,7 @@ Result<void> measure_kms(Report& report, const KmsPlan& plan) {
   ASSIGN_OR_RETURN(const HalfLoad found, measure_latency(load, plan.latency, report));
   TRY(measure_memory(load, *terminals.front(), plan.memory, report));
   TRY(measure_workers(load, plan.workers, report));
-  TRY(measure_phases(load, found.kms_cpu_s, plan.phases, report));
+  TRY(measure_phases(load, found, plan.phases, report));
   if (const auto casualty = ground->running().casualty()) return fail(ErrorCode::internal, "an element ended during the run: " + *casualty);
   return {};
 }

@@ -74,7 +74,8 @@ Result<HalfLoad> measure_latency(ApplicationLoad& load, const LatencyPlan& plan,
       fmt::format("both legs, {} senders, each with one request under way; by the clock, client and other elements on the same processors; status and "
                   "access tokens known",
                   plan.senders)));
-  report.add(median_row("KMS: deliveries to a signature when saturated", {(after.count - before.count) / (after.signatures - before.signatures)}, "1",
+  const double together = (after.count - before.count) / (after.signatures - before.signatures);
+  report.add(median_row("KMS: deliveries to a signature when saturated", {together}, "1",
                         "the same rounds, by the KMS's health answer: those that were ready at one moment share a signature, a commit and a wait for the record"));
   const std::vector<double> values = latencies(half);
   const double limit = quantile(latencies(alone), 0.5);
@@ -85,7 +86,7 @@ Result<HalfLoad> measure_latency(ApplicationLoad& load, const LatencyPlan& plan,
                   "the caller's. Limit: p50 with one application at a time",
                   rate, values.size())));
   report.add(latency_row("KMS: application at half of that, p99", values, 0.99, limit, "the same applications"));
-  return HalfLoad{.kms_cpu_s = median(costs)};
+  return HalfLoad{.kms_cpu_s = median(costs), .together = together};
 }
 
 }  // namespace qanat::bench

@@ -15,6 +15,7 @@ struct LatencyPlan {
 /// What the other measurements of the same KMS go on with.
 struct HalfLoad {
   double kms_cpu_s = 0;  // of one delivery, all of the KMS's work, while it is saturated
+  double together = 1;   // deliveries to a signature meanwhile
 };
 Result<HalfLoad> measure_latency(ApplicationLoad& load, const LatencyPlan& plan, Report& report);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "application_load.hpp"
+#include "kms_latency.hpp"
 #include "primitives.hpp"
 #include "report.hpp"
 
@@ -13,7 +14,7 @@ struct PhasesPlan {
   std::size_t threads = 4;     // that work on the database side by side, as the KMS's workers do
 };
 
-/// `whole_s`: the KMS's processor time for one delivery, as it was measured from outside. Stops the KMS, whose database it works on, and leaves it stopped.
-Result<void> measure_phases(ApplicationLoad& load, double whole_s, const PhasesPlan& plan, Report& report);
+/// `found`: the KMS's processor time for one delivery, as it was measured from outside. Stops the KMS, whose database it works on, and leaves it stopped.
+Result<void> measure_phases(ApplicationLoad& load, const HalfLoad& found, const PhasesPlan& plan, Report& report);
 
 }  // namespace qanat::bench
