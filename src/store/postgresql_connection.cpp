@@ -143,6 +143,7 @@ Result<void> PostgresqlConnection::set_up(const std::string& schema) {
   TRY(check_durability());
   ASSIGN_OR_RETURN(history_, ask("SELECT system_identifier || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' ||"
                                  " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"));
+  ASSIGN_OR_RETURN(incarnation_, ask("SELECT pg_postmaster_start_time()::text || '/' || coalesce(pg_last_wal_replay_lsn()::text, '')"));
   // Asked first: who may not make a schema may use one that the operator made.
   ASSIGN_OR_RETURN(const std::string there, ask("SELECT count(*) FROM pg_namespace WHERE nspname = '" + schema + "'"));
   if (there == "0") TRY(ask("CREATE SCHEMA IF NOT EXISTS " + schema));

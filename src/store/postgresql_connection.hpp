@@ -66,6 +66,8 @@ class PostgresqlConnection final : public Database {
   /// Which history of which database: server, database and timeline. It is another one after a restoration, and where another server has taken over; numbers of
   /// transactions then mean something else.
   [[nodiscard]] const std::string& history() const noexcept { return history_; }
+  /// The server's start and the end of its last recovery: others after a crash. Numbers of transactions that never came to disk are then given out again.
+  [[nodiscard]] const std::string& incarnation() const noexcept { return incarnation_; }
 
   /// One value of one row of a statement of our own (no place, PostgreSQL's SQL), outside of a transaction. Empty for NULL.
   Result<std::string> ask(const std::string& sql);
@@ -129,6 +131,7 @@ class PostgresqlConnection final : public Database {
   std::uint64_t names_ = 0;
   std::string transaction_id_;
   std::string history_;
+  std::string incarnation_;
   Trouble trouble_ = Trouble::none;
   std::uint64_t round_trips_ = 0;
   bool begin_pending_ = false;

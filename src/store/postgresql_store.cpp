@@ -323,7 +323,8 @@ class PostgresqlStore final : public Store {
       const auto status = (*other)->ask("SELECT pg_xact_status('" + connection.transaction_id() + "'::xid8)");
       if (!status || *status == "in progress") continue;
       if (*status == "aborted") return End::again;
-      if (*status != "committed") break;
+      // After a crash it may be somebody else's: if ours never came to disk, its number was free again.
+      if (*status != "committed" || (*other)->incarnation() != connection.incarnation()) break;
       // Committed here; and kept like any other commit once a later one has come through to disk and standby.
       if (!(*other)->ask("UPDATE schema_version SET applied_s = applied_s WHERE version = 1") || (*other)->warned()) continue;
       done = {};

@@ -411,7 +411,9 @@ TEST_F(PostgresqlTest, WhatWasAcknowledgedOutlivesACrashOfTheServer) {
   await([&] { return std::stoi(ask("SELECT count(*) FROM kms.entry").front()) > before + 5; });
   enough = true;
   writer.join();
-  EXPECT_EQ(ids(*store), reported);
+  const std::vector<std::int64_t> there = ids(*store);
+  EXPECT_TRUE(std::ranges::includes(there, reported));
+  EXPECT_LE(there.size(), reported.size() + 1) << "what became of the one that was at its commit, nobody is told: its number may be another's by now";
 }
 
 TEST_F(PostgresqlTest, AnnouncementsReachTheWatchesOfOtherStores) {
