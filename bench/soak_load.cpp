@@ -8,9 +8,6 @@ namespace qanat::bench {
 namespace {
 
 constexpr std::size_t workers_count = 64;        // legs at a time
-// Legs, of a few seconds at the rates of this test. Who calls for longer than that without hearing anything hangs up: were they kept, all would come to their turn
-// when their time is nearly over, and what is done for them would be in vain.
-constexpr std::size_t waiting_max = 512;
 constexpr std::chrono::seconds session_max{30};  // less than a working key lives at the KMS
 constexpr std::uint64_t probed_every = 16;       // sessions
 constexpr std::size_t session_number_digits = 16;
@@ -109,7 +106,7 @@ void Load::pace(const std::stop_token& stopped, double per_second) {
 }
 
 void Load::add_session() {
-  if (waiting_.size() + 2 > waiting_max) {
+  if (waiting_.size() + 2 > 2 * soak_waiting_max) {
     ++tally_.not_begun;
     return;
   }

@@ -39,7 +39,7 @@ void add_load(Report& report, const SoakPlan& plan, const SoakRun& run, const So
       "sessions given up in peace", given_up_in_peace(run.tally.given_up, run.happened),
       "nothing was disturbed while they were under way, nor in the ten seconds before. Not a finding: where there are any, the load was more than the "
       "machine could bear, or something is slow to come back"));
-  report.add(plain_row("sessions not begun", static_cast<double>(run.tally.not_begun), "", "256 waited in the load generator already: who calls does not wait for longer than some seconds"));
+  report.add(plain_row("sessions not begun", static_cast<double>(run.tally.not_begun), "", fmt::format("{} waited in the load generator already: who calls does not wait for longer than some seconds", soak_waiting_max)));
   report.add(plain_row("applications", count(counts.applications), "", "signed by terminals"));
   report.add(
       plain_row("applications sent again", count(counts.sent_again), "", "the same octets, at the other front end where there is one, since no answer came"));

@@ -1,4 +1,5 @@
 // What the store promises with PostgreSQL behind it: settings that it insists on, works that meet, connections that are lost.
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
