@@ -586,6 +586,18 @@ TEST_P(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
   EXPECT_EQ(refusal(notified(good)), ErrorCode::conflict) << "a session is announced once";
 }
 
+TEST_P(KmsAgreementTest, TheSameAnnouncementAgainIsTheSameAgain) {
+  const node::MessageSigner& cmsp = *cmsp_credentials_.messages;
+  const wire::SessionNotify session = this->session();
+  const Bytes message = enclosed(session, cmsp, cmsp);
+  const auto sent = [&] { return agreement_->notify(test::request_from(agreement_cmsp, message)); };
+  ASSERT_TRUE(sent());
+  EXPECT_TRUE(sent()) << "its answer was lost, or CMSP went on to another front end";
+  EXPECT_TRUE(offered(session));
+  run("UPDATE terminal SET enc_state = 'suspended'");
+  EXPECT_EQ(refusal(sent()), ErrorCode::denied) << "what holds now holds for it as well";
+}
+
 TEST_P(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
   const UnixMs now = SystemClock().now_ms();
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {

@@ -417,6 +417,27 @@ TEST_F(PostgresqlTest, WhatWasAcknowledgedOutlivesACrashOfTheServer) {
   EXPECT_LE(there.size(), reported.size() + 1) << "what became of the one that was at its commit, nobody is told: its number may be another's by now";
 }
 
+TEST_F(PostgresqlTest, CommitOfAnotherThatGotTheNumberAfterACrashIsNotTakenForOnesOwn) {
+  auto store = open();
+  ASSERT_TRUE(mark(*store, 100));  // from now on the number comes with the first query, before anything is written
+  int runs = 0;
+  const auto done = store->transact([&](Transaction& transaction) -> Result<void> {
+    ++runs;
+    TRY(transaction.query("SELECT label FROM entry WHERE id = ?", {1}, [](const Row&) {}));
+    const std::vector<std::string> number = ask("SELECT backend_xid::text FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL");
+    EXPECT_EQ(number.size(), 1U);
+    cluster_.crash();
+    cluster_.start();
+    EXPECT_EQ(ask("INSERT INTO kms.entry (id) VALUES (200) RETURNING xmin::text"), number) << "the server gave the number to nobody else: what is this test for?";
+    TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {1}));
+    return {};
+  });
+  ASSERT_FALSE(done) << "told of a commit that was another's";
+  EXPECT_TRUE(done.error().message.contains("outcome unknown")) << done.error().message;
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(ids(*store), (std::vector<std::int64_t>{100, 200}));
+}
+
 TEST_F(PostgresqlTest, AnnouncementsReachTheWatchesOfOtherStores) {
   const auto one = open();
   const auto other = open();

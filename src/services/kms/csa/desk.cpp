@@ -193,22 +193,13 @@ Result<KeyVersion> Desk::add_version(const Key& key, UnixMs now, const Rotation&
   return out;
 }
 
-// Each by itself: a row that somebody changed underneath (store/guard.hpp) holds up nobody else's end.
 Result<void> Desk::expire(UnixMs now) {
   ASSIGN_OR_RETURN(const std::vector<CsaKeyId> past, store_.transact([&](store::Transaction& transaction) { return list_past(transaction, now); }));
-  Result<void> out;
-  for (const CsaKeyId& id : past) {
-    const auto owed = node_.rng().id<OwedId>();
-    const std::array record{OwedRecord{.action = "csa.expired", .subject = "", .object = id.hex(), .reason = "past its time"}};
-    auto done = store_.transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(set_state(transaction, id, State::enabled, State::expired, std::nullopt));
-      return owe_records(transaction, owed, record, now);
-    });
-    if (!done && done.error().code == ErrorCode::conflict) continue;  // another front end was faster
-    if (done) done = pay_records(node_, store_, owed);
-    if (!done && out) out = std::move(done);
-  }
-  return out;
+  TRY(end_each(node_, store_, past, ErrorCode::conflict, now, [&](store::Transaction& transaction, const CsaKeyId& id) -> Result<OwedRecord> {
+    TRY(set_state(transaction, id, State::enabled, State::expired, std::nullopt));
+    return OwedRecord{.action = "csa.expired", .subject = "", .object = id.hex(), .reason = "past its time"};
+  }));
+  return {};
 }
 
 Result<void> Desk::sweep(UnixMs now) {

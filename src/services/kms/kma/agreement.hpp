@@ -168,6 +168,11 @@ class Agreement {
   Result<void> confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id);
   /// What this very offer was answered before; nothing if nothing was agreed on. conflict for another offer, and where that answer is of no use any more.
   Result<std::optional<net::Response>> accepted_before(const wire::Framed<wire::KmsOffer>& offer, const Identity& kms_a);
+  struct Stored {
+    Bytes notify;  // SessionNotify or DirectoryOpen; empty: none was announced
+    UnixMs expires_ms = 0;
+  };
+  Result<Stored> stored_announcement(const SidWk& sid_wk);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const Announced& announced, const Identity& kms_a, QuantumShares shares);
   /// The callee's leg, once both KMSs have the key.
   Result<std::optional<StoredKey>> agreed_leg(const SidWk& sid_wk);

@@ -29,34 +29,42 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
   TRY(check_fresh(session.ts_ms, "SessionNotify"));
   if (session.kms_b.text() != node_.identity().name) return fail(ErrorCode::denied, "SessionNotify: is for KMS " + session.kms_b.text());
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+  bool fits = false;
+  auto kept = store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(check_of_this_life(transaction, session.ts_ms, "SessionNotify"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
     TRY(check_encryption_key(callee->uid, callee->state));
     if (!session.uid_b.empty() && callee->uid != session.uid_b)
       return fail(ErrorCode::denied, "SessionNotify: " + session.num_called.text() + " is not " + session.uid_b.text());
+    fits = true;
     return transaction.change("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (?, ?, ?)",
                               {session.sid_wk.view(), ByteView(notify.octets), static_cast<std::int64_t>(expires)});
-  }));
+  });
+  if (!kept && fits && kept.error().code == ErrorCode::conflict) {
+    ASSIGN_OR_RETURN(const Stored there, stored_announcement(session.sid_wk));
+    if (there.notify != notify.octets) return fail(ErrorCode::conflict, "SessionNotify: session " + session.sid_wk.hex() + " was announced already");
+    kept = {};  // its answer was lost, perhaps another front end's
+  }
+  TRY(kept);
   TRY(node_.record({.action = "ma-2.notify", .outcome = audit::Outcome::success, .subject = session.uid_a.text(), .object = session.sid_wk.hex(), .reason = "",
                     .request_id = request.request_id}));
   node::crash_point("kms.session.announced");
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 
-Result<Agreement::Announced> Agreement::announced(const SidWk& sid_wk) {
-  struct Stored {
-    Bytes notify;
-    UnixMs expires_ms = 0;
-  };
-  ASSIGN_OR_RETURN(const Stored there, store_.look([&](store::Transaction& transaction) -> Result<Stored> {
+Result<Agreement::Stored> Agreement::stored_announcement(const SidWk& sid_wk) {
+  return store_.look([&](store::Transaction& transaction) -> Result<Stored> {
     Stored out;
     TRY(transaction.query("SELECT notify, expires_ms FROM announced_session WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
       out = {.notify = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1))};
     }));
     return out;
-  }));
+  });
+}
+
+Result<Agreement::Announced> Agreement::announced(const SidWk& sid_wk) {
+  ASSIGN_OR_RETURN(const Stored there, stored_announcement(sid_wk));
   if (there.notify.empty()) return fail(ErrorCode::not_found, "session " + sid_wk.hex() + " was not announced by CMSP");
   if (node_.clock().now_ms() >= there.expires_ms) return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + " has expired");
   ASSIGN_OR_RETURN(const wire::Header header, wire::parse_header(there.notify));

@@ -1,7 +1,6 @@
 #include "services/kms/kp/history_keys.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "store/key_commitment.hpp"
 #include "store/lifecycle.hpp"
@@ -58,27 +57,14 @@ Result<ErasedKey> erase_history_key(store::Transaction& transaction, const Uid& 
   return out;
 }
 
-// Each by itself: a row that somebody changed underneath (store/guard.hpp) keeps no other key alive.
 Result<std::int64_t> erase_history_keys(node::Node& node, store::Store& store, const HistoryTerms& terms, std::int64_t most) {
   const UnixMs now = node.clock().now_ms();
   const Ending ending{.by = "kms", .why = std::string(terms.policy == HistoryPolicy::none ? history_keeps_none : history_key_over), .at_ms = now};
   ASSIGN_OR_RETURN(const std::vector<ErasedKey> due, store.transact([&](store::Transaction& transaction) { return keys_over(transaction, terms, now, most); }));
-  std::int64_t erased = 0;
-  Result<void> failed;
-  for (const ErasedKey& key : due) {
-    const auto owed_id = node.rng().id<OwedId>();
-    auto done = store.transact([&](store::Transaction& transaction) -> Result<void> {
-      ASSIGN_OR_RETURN(const ErasedKey gone, erase_history_key(transaction, key.uid, key.enc_kid, ending));
-      const std::array owed{end_of(gone, ending.why)};
-      return owe_records(transaction, owed_id, owed, now);
-    });
-    if (!done && done.error().code == ErrorCode::not_found) continue;  // another front end was faster
-    if (done) done = pay_records(node, store, owed_id);
-    if (done) ++erased;
-    if (!done && failed) failed = std::move(done);
-  }
-  TRY(failed);
-  return erased;
+  return end_each(node, store, due, ErrorCode::not_found, now, [&](store::Transaction& transaction, const ErasedKey& key) -> Result<OwedRecord> {
+    ASSIGN_OR_RETURN(const ErasedKey gone, erase_history_key(transaction, key.uid, key.enc_kid, ending));
+    return end_of(gone, ending.why);
+  });
 }
 
 Result<void> end_history_keys(node::Node& node, store::Store& store, const HistoryTerms& terms) {

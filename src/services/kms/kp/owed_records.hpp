@@ -4,6 +4,7 @@
 #pragma once
 
 #include <mutex>
+#include <vector>
 
 #include "node/node.hpp"
 #include "services/kms/kma/ledger.hpp"
@@ -37,6 +38,27 @@ Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id
 enum class Owed : std::uint8_t { all, left_over };
 inline constexpr UnixMs owed_left_over_after_ms = 60'000;
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which);
+
+/// Ends each of `due` by itself, with the record of it: a row that somebody changed underneath (store/guard.hpp) holds up no other's end.
+/// `end(transaction, key) -> Result<OwedRecord>`; its error `faster`: another front end was. How many were ended, or, once all were tried, the first error.
+template <class Key, class End>
+Result<std::int64_t> end_each(node::Node& node, store::Store& store, const std::vector<Key>& due, ErrorCode faster, UnixMs now, End end) {
+  std::int64_t ended = 0;
+  Result<void> failed;
+  for (const Key& key : due) {
+    const auto owed_id = node.rng().id<OwedId>();
+    auto done = store.transact([&](store::Transaction& transaction) -> Result<void> {
+      ASSIGN_OR_RETURN(const OwedRecord record, end(transaction, key));
+      return owe_records(transaction, owed_id, {&record, 1}, now);
+    });
+    if (!done && done.error().code == faster) continue;
+    if (done) done = pay_records(node, store, owed_id);
+    if (done) ++ended;
+    if (!done && failed) failed = std::move(done);
+  }
+  TRY(failed);
+  return ended;
+}
 
 /// For what comes too often for a transaction of its own to take out what is paid: whoever owes makes the records at once, and they go out of the database with many
 /// others. Those that are still there at a kill are made a second time.
