@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "node/node.hpp"
+#include "node/process_memory.hpp"
 #include "quantum/qkd/process/service.hpp"
 #include "quantum/qkdnc/service.hpp"
 #include "quantum/qkm/service.hpp"
@@ -26,7 +27,9 @@ constexpr std::chrono::seconds enrol_max{30};  // waiting for CAS at start
 /// Who issues an element's certificates: CAS; CAS's own come from its own hands when its service is opened.
 enum class Certificates : std::uint8_t { from_cas, own };
 
-void block_stop_signals() {
+/// Before any other thread.
+void prepare_process() {
+  node::share_arenas();
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -73,7 +76,7 @@ int finish(const Result<void>& done, Kind kind) {
 
 template <class S, class Own>
 int run_service(const std::filesystem::path& file, Kind kind, Certificates certificates = Certificates::from_cas) {
-  block_stop_signals();
+  prepare_process();
   const auto open = [](node::Node& node, const Own& own) { return S::open(node, own); };
   return finish(run(file, kind, certificates, Own::read, open), kind);
 }
@@ -104,13 +107,13 @@ int run_gateway(const std::filesystem::path& config) {
 }
 
 int run_cmsp(const std::filesystem::path& config) {
-  block_stop_signals();
+  prepare_process();
   const auto open = [](node::Node& node, Nothing) { return cmsp::CmspService::open(node); };
   return finish(run(config, Kind::cmsp, Certificates::from_cas, [](node::Config&) { return Nothing{}; }, open), Kind::cmsp);
 }
 
 int run_ccs(const std::filesystem::path& config) {
-  block_stop_signals();
+  prepare_process();
   const auto open = [](node::Node&, Nothing) -> Result<std::unique_ptr<CcsService>> { return std::make_unique<CcsService>(); };
   return finish(run(config, Kind::ccs, Certificates::from_cas, [](node::Config&) { return Nothing{}; }, open), Kind::ccs);
 }

@@ -13,6 +13,7 @@
 #include "node/device_record.hpp"
 #include "node/enrolment.hpp"
 #include "node/log.hpp"
+#include "node/process_memory.hpp"
 #include "node/recorded.hpp"
 #include "node/renewal.hpp"
 #include "node/revocations.hpp"
@@ -411,8 +412,12 @@ void Node::run_until_stopped() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  int received = 0;
-  sigwait(&signals, &received);  // main blocked both before any thread started
+  const timespec pause{.tv_sec = give_back_every.count(), .tv_nsec = 0};
+  int received = -1;
+  while (received < 0) {
+    received = sigtimedwait(&signals, nullptr, &pause);  // main blocked both before any thread started
+    if (received < 0) give_back_freed();
+  }
   log(LogLevel::note, "stopping on signal {}", received);
   stop();
 }

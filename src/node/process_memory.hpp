@@ -1,0 +1,21 @@
+// What glibc keeps of freed memory. Left to itself it takes eight arenas for each processor, and pages that one of them has freed stay with it: in a load test
+// (docs/operations/soak.md) a KMS with 30 MiB in use held 110 MiB, and more every hour.
+#pragma once
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+namespace qanat::node {
+
+inline constexpr std::chrono::seconds give_back_every{60};
+
+/// One arena for each processor. For the whole process, before its first thread.
+inline void share_arenas() noexcept { (void)::mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency()))); }
+
+/// Free pages go back to the system, wherever they are. Takes some milliseconds.
+inline void give_back_freed() noexcept { (void)::malloc_trim(0); }
+
+}  // namespace qanat::node
