@@ -20,8 +20,8 @@ struct MemorySample {
 };
 using MemorySeries = std::vector<MemorySample>;
 
-inline constexpr double memory_judged_s = 300;           // a shorter series says more of the start than of the rest
-inline constexpr double memory_growth_max = 0.05;        // of the series' mean, over its last half
+inline constexpr double memory_judged_s = 600;           // a shorter series says more of the start: caches that fill, connections that are made
+inline constexpr double memory_growth_max = 0.05;        // over the series' last half
 inline constexpr double memory_growth_kib_max = 4096.0;  // or this much, whichever is more
 
 struct MemoryVerdict {
@@ -29,12 +29,12 @@ struct MemoryVerdict {
   double low_kib = 0;
   double high_kib = 0;
   double slope_kib_per_h = 0;  // least squares over the last two thirds
-  double growth_kib = 0;       // least squares over the last half, times its length
-  double growth_part = 0;      // of the mean of that half
+  double growth_kib = 0;       // over the last half: twice that of the lowest value from the third quarter to the fourth
+  double growth_part = 0;      // of the fourth quarter's lowest
   bool judged = false;         // long enough
   bool flat = true;            // not judged, or within either limit
 };
-/// Of a series with at least two samples; an empty verdict otherwise.
+/// Of a series with at least four samples; an empty verdict otherwise.
 MemoryVerdict judge(const MemorySeries& series);
 
 /// A process by its element's name.

@@ -146,6 +146,11 @@ TEST(SoakTest, MemoryThatGrowsIsNoticedOnceASeriesIsLongEnough) {
   EXPECT_TRUE(bench::judge(series(100, 100)).flat);
   EXPECT_TRUE(bench::judge(series(600, 10)).flat) << "under 4 MiB in the last half";
   EXPECT_FALSE(bench::judge({}).judged);
+  MemorySeries passing = series(600, 0);
+  for (std::size_t i = 500; i < 590; ++i) passing[i].resident_kib += 20000;
+  EXPECT_TRUE(bench::judge(passing).flat) << "what is given back is no growth";
+  for (std::size_t i = 450; i <= 600; ++i) passing[i].resident_kib += 5000;
+  EXPECT_FALSE(bench::judge(passing).flat) << "and what stays is";
 }
 
 TEST(SoakTest, TimeWithoutServiceIsTheLongestOneBetweenSessionsThatCount) {
