@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <thread>
+#include <tuple>
 
 namespace qanat::bench {
 namespace {
@@ -91,11 +92,13 @@ void disturb_all(const SoakPlan& plan, SoakNetwork& network, Load& load, const P
 
 void judge_memory(SoakRun& run) {
   for (const auto& [name, all] : run.memory) {
-    for (const MemorySeries& series : all) {
-      const MemoryVerdict verdict = judge(series);
-      if (verdict.flat) continue;
-      run.findings.push_back(fmt::format("memory of {} grew by {:.1f} MiB, {:.1f} %, over the last half of {:.0f} s", name, verdict.growth_kib / 1024,
-                                         100 * verdict.growth_part, verdict.seconds));
+    for (const ProcessMemory& process : all) {
+      for (const auto& [what, series, judged_s] : {std::tuple("in use", &process.in_use, in_use_judged_s), {"resident", &process.resident, resident_judged_s}}) {
+        const MemoryVerdict verdict = judge(*series, judged_s);
+        if (verdict.flat) continue;
+        run.findings.push_back(fmt::format("memory of {}, {}, grew by {:.1f} MiB, {:.1f} %, over the last half of {:.0f} s", name, what, verdict.growth_kib / 1024,
+                                           100 * verdict.growth_part, verdict.seconds));
+      }
     }
   }
 }
@@ -136,7 +139,7 @@ Result<SoakRun> soak(const SoakPlan& plan, SoakCounts& counts) {
     if (run.rate <= 0)
       return fail(ErrorCode::unavailable, "no session was served: " + (load.tally().reasons.empty() ? "" : load.tally().reasons.begin()->first));
     say(fmt::format("capacity {:.1f} sessions a second; load {:.1f} for {} s", run.capacity, run.rate, plan.length.count()));
-    MemoryWatch memory([&] { return network->processes(); });
+    MemoryWatch memory([&] { return network->processes(); }, [&](const std::string& element) { return network->memory_in_use(element); });
     run.began_s = load.now_s();
     load.begin(run.rate);
     disturb_all(plan, *network, load, promises, run);

@@ -37,7 +37,7 @@ struct SoakRun {
   double ended_s = 0;
   std::vector<Happened> happened;
   LoadTally tally;
-  std::map<std::string, std::vector<MemorySeries>> memory;
+  std::map<std::string, std::vector<ProcessMemory>> memory;
   Evidence evidence;
   std::vector<std::string> findings;  // promises broken, processes that ended, memory that grew
 };

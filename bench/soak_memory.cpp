@@ -12,6 +12,7 @@ namespace qanat::bench {
 namespace {
 
 constexpr std::chrono::seconds look_every{1};
+constexpr std::uint64_t asked_every = 5;  // looks
 constexpr double seconds_per_hour = 3600;
 
 std::optional<double> resident_kib(pid_t pid) {
@@ -23,7 +24,7 @@ std::optional<double> resident_kib(pid_t pid) {
 }
 
 double lowest(std::span<const MemorySample> samples) {
-  return samples.empty() ? 0 : std::ranges::min_element(samples, {}, &MemorySample::resident_kib)->resident_kib;
+  return samples.empty() ? 0 : std::ranges::min_element(samples, {}, &MemorySample::kib)->kib;
 }
 
 /// Least squares: KiB a second.
@@ -32,7 +33,7 @@ double slope_of(std::span<const MemorySample> samples) {
   double memory = 0;
   for (const MemorySample& sample : samples) {
     time += sample.at_s;
-    memory += sample.resident_kib;
+    memory += sample.kib;
   }
   const auto count = static_cast<double>(samples.size());
   time /= count;
@@ -40,7 +41,7 @@ double slope_of(std::span<const MemorySample> samples) {
   double both = 0;
   double square = 0;
   for (const MemorySample& sample : samples) {
-    both += (sample.at_s - time) * (sample.resident_kib - memory);
+    both += (sample.at_s - time) * (sample.kib - memory);
     square += (sample.at_s - time) * (sample.at_s - time);
   }
   return square > 0 ? both / square : 0;
@@ -48,12 +49,12 @@ double slope_of(std::span<const MemorySample> samples) {
 
 }  // namespace
 
-MemoryVerdict judge(const MemorySeries& series) {
+MemoryVerdict judge(const MemorySeries& series, double judged_s) {
   MemoryVerdict out;
   if (series.size() < 4) return out;
-  const auto [low, high] = std::ranges::minmax_element(series, {}, &MemorySample::resident_kib);
-  out.low_kib = low->resident_kib;
-  out.high_kib = high->resident_kib;
+  const auto [low, high] = std::ranges::minmax_element(series, {}, &MemorySample::kib);
+  out.low_kib = low->kib;
+  out.high_kib = high->kib;
   out.seconds = series.back().at_s - series.front().at_s;
   const std::span all(series);
   out.slope_kib_per_h = slope_of(all.subspan(all.size() / 3)) * seconds_per_hour;
@@ -63,17 +64,17 @@ MemoryVerdict judge(const MemorySeries& series) {
   const double after = lowest(all.subspan(3 * quarter));
   out.growth_kib = 2 * (after - before);
   out.growth_part = after > 0 ? out.growth_kib / after : 0;
-  out.judged = out.seconds >= memory_judged_s;
+  out.judged = out.seconds >= judged_s;
   out.flat = !out.judged || out.growth_part < memory_growth_max || out.growth_kib < memory_growth_kib_max;
   return out;
 }
 
-MemoryWatch::MemoryWatch(std::function<std::vector<NamedProcess>()> processes)
-    : processes_(std::move(processes)), thread_([this](const std::stop_token& stopped) { run(stopped); }) {}
+MemoryWatch::MemoryWatch(std::function<std::vector<NamedProcess>()> processes, std::function<std::optional<double>(const std::string& element)> in_use)
+    : processes_(std::move(processes)), in_use_(std::move(in_use)), thread_([this](const std::stop_token& stopped) { run(stopped); }) {}
 
 MemoryWatch::~MemoryWatch() { (void)stop(); }
 
-std::map<std::string, std::vector<MemorySeries>> MemoryWatch::stop() {
+std::map<std::string, std::vector<ProcessMemory>> MemoryWatch::stop() {
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
   return series_;
@@ -84,15 +85,17 @@ void MemoryWatch::run(const std::stop_token& stopped) {
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
-  while (!stopped.stop_requested()) {
+  for (std::uint64_t look = 0; !stopped.stop_requested(); ++look) {
     const double now_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     for (const NamedProcess& process : processes_()) {
       const auto resident = resident_kib(process.pid);
       if (!resident) continue;
-      std::vector<MemorySeries>& of_element = series_[process.name];
+      std::vector<ProcessMemory>& of_element = series_[process.name];
       if (of_element.empty() || std::exchange(last_pid_[process.name], process.pid) != process.pid) of_element.emplace_back();
       last_pid_[process.name] = process.pid;
-      of_element.back().push_back({.at_s = now_s, .resident_kib = *resident});
+      of_element.back().resident.push_back({.at_s = now_s, .kib = *resident});
+      if (look % asked_every != 0) continue;
+      if (const auto in_use = in_use_(process.name)) of_element.back().in_use.push_back({.at_s = now_s, .kib = *in_use});
     }
     never.wait_for(lock, stopped, look_every, [] { return false; });
   }

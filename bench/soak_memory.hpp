@@ -1,10 +1,12 @@
-// Memory of the network's processes over time: sampled each second, one series from each start of a process to its end.
+// Memory of the network's processes over time, one series from each start of a process to its end: what is resident, each second, and what the process says
+// that it has in use.
 #pragma once
 
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,11 +18,17 @@ namespace qanat::bench {
 
 struct MemorySample {
   double at_s = 0;
-  double resident_kib = 0;
+  double kib = 0;
 };
 using MemorySeries = std::vector<MemorySample>;
+struct ProcessMemory {
+  MemorySeries resident;
+  MemorySeries in_use;  // allocated and not freed, without the pages that SQLite keeps
+};
 
-inline constexpr double memory_judged_s = 600;           // a shorter series says more of the start: caches that fill, connections that are made
+// A shorter series says more of the start: connections that are made, and, of what is resident, caches that fill and pages that glibc keeps.
+inline constexpr double in_use_judged_s = 600;
+inline constexpr double resident_judged_s = 1500;
 inline constexpr double memory_growth_max = 0.05;        // over the series' last half
 inline constexpr double memory_growth_kib_max = 4096.0;  // or this much, whichever is more
 
@@ -34,8 +42,8 @@ struct MemoryVerdict {
   bool judged = false;         // long enough
   bool flat = true;            // not judged, or within either limit
 };
-/// Of a series with at least four samples; an empty verdict otherwise.
-MemoryVerdict judge(const MemorySeries& series);
+/// Of a series with at least four samples; an empty verdict otherwise. One that is shorter than `judged_s` is not judged.
+MemoryVerdict judge(const MemorySeries& series, double judged_s);
 
 /// A process by its element's name.
 struct NamedProcess {
@@ -46,21 +54,22 @@ struct NamedProcess {
 /// Samples until it goes.
 class MemoryWatch {
  public:
-  /// `processes`: those that run now; called from the watch's own thread.
-  explicit MemoryWatch(std::function<std::vector<NamedProcess>()> processes);
+  /// `processes`: those that run now. `in_use`: KiB, as an element says; nothing while it does not answer. Both are called from the watch's own thread.
+  MemoryWatch(std::function<std::vector<NamedProcess>()> processes, std::function<std::optional<double>(const std::string& element)> in_use);
   ~MemoryWatch();
   MemoryWatch(const MemoryWatch&) = delete;
   MemoryWatch& operator=(const MemoryWatch&) = delete;
 
   /// Ends the sampling: series by element, in the order in which its processes began.
-  std::map<std::string, std::vector<MemorySeries>> stop();
+  std::map<std::string, std::vector<ProcessMemory>> stop();
 
  private:
   void run(const std::stop_token& stopped);
 
   const std::function<std::vector<NamedProcess>()> processes_;
-  std::map<std::string, pid_t> last_pid_;                    // the watch's thread
-  std::map<std::string, std::vector<MemorySeries>> series_;  // the watch's thread, until it has ended
+  const std::function<std::optional<double>(const std::string&)> in_use_;
+  std::map<std::string, pid_t> last_pid_;                     // the watch's thread
+  std::map<std::string, std::vector<ProcessMemory>> series_;  // the watch's thread, until it has ended
   std::jthread thread_;
 };
 

@@ -4,7 +4,9 @@
 
 #include <sstream>
 
+#include "bench_terminal.hpp"
 #include "text_files.hpp"
+#include "wire/json.hpp"
 
 namespace qanat::bench {
 namespace {
@@ -157,6 +159,28 @@ void SoakNetwork::note_processes() {
 std::vector<NamedProcess> SoakNetwork::processes() const {
   const std::lock_guard lock(mutex_);
   return processes_;
+}
+
+Result<std::unique_ptr<net::Client>> SoakNetwork::client_of(const std::string& element) const {
+  ASSIGN_OR_RETURN(const node::Credentials own, ground_->credentials_of("operator"));
+  const bool second = element == second_front_end;
+  ASSIGN_OR_RETURN(net::Target where, ground_->target(second ? "kms-a" : element));
+  if (second) where.port = second_port_;
+  return net::Client::create(where, own.tls, ground_->trust(), {});
+}
+
+std::optional<double> SoakNetwork::memory_in_use(const std::string& element) {
+  std::unique_ptr<net::Client>& client = asked_[element];
+  if (!client) {
+    auto made = client_of(element);
+    if (!made) return std::nullopt;
+    client = *std::move(made);
+  }
+  const auto answer = exchange(*client, points::Endpoint::x6_health, {}, ground_->rng());
+  const auto health = answer ? wire::Json::parse(as_text(*answer)) : Result<wire::Json>(fail(answer.error()));
+  const auto memory = health ? health->object("memory") : Result<wire::Json>(fail(health.error()));
+  if (!memory) return std::nullopt;
+  return static_cast<double>(memory->integer("in_use_kib").value_or(0) - memory->integer("database_kib").value_or(0));
 }
 
 std::map<std::string, std::filesystem::path> SoakNetwork::states() const {

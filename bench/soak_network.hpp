@@ -2,7 +2,9 @@
 // it.
 #pragma once
 
+#include <map>
 #include <mutex>
+#include <optional>
 
 #include "ground.hpp"
 #include "postgresql_server.hpp"
@@ -36,6 +38,8 @@ class SoakNetwork {
 
   /// Elements that run now. From any thread.
   [[nodiscard]] std::vector<NamedProcess> processes() const;
+  /// KiB that an element says it has allocated and not freed, without the pages that SQLite keeps. Nothing while it does not answer. From one thread.
+  std::optional<double> memory_in_use(const std::string& element);
   /// The state folders of everything that keeps an audit record.
   [[nodiscard]] std::map<std::string, std::filesystem::path> states() const;
 
@@ -47,6 +51,7 @@ class SoakNetwork {
   Result<void> tell_of_both(const app::Network& network) const;
   Result<void> start_second();
   Result<void> restart(const std::string& element);
+  [[nodiscard]] Result<std::unique_ptr<net::Client>> client_of(const std::string& element) const;
   void note_processes();
   [[nodiscard]] std::filesystem::path second_config(const app::Network& network) const { return network.config_of(std::string(second_front_end)); }
 
@@ -54,6 +59,7 @@ class SoakNetwork {
   std::uint16_t second_port_ = 0;
   std::unique_ptr<Ground> ground_;
   std::unique_ptr<app::Child> second_;
+  std::map<std::string, std::unique_ptr<net::Client>> asked_;  // memory_in_use()'s thread
   mutable std::mutex mutex_;
   std::vector<NamedProcess> processes_;  // under mutex_
 };

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "soak.hpp"
 #include "statistics.hpp"
@@ -113,24 +114,32 @@ void add_promises(Report& report, const SoakRun& run) {
   report.add(plain_row("audit records verified", static_cast<double>(run.evidence.records), "", "as `qanat audit verify` does, keys traced to the roots"));
 }
 
+std::string growth_of(const MemoryVerdict& verdict) {
+  return fmt::format("over {:.0f} s; growth over the last half {:+.2f} MiB ({:+.2f} %), slope over the last two thirds {:+.2f} MiB/h{}", verdict.seconds,
+                     verdict.growth_kib / 1024, 100 * verdict.growth_part, verdict.slope_kib_per_h / 1024, verdict.judged ? "" : "; too short to be judged");
+}
+
 void add_memory(Report& report, const SoakRun& run) {
   std::size_t judged = 0;
   for (const auto& [name, all] : run.memory) {
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const MemoryVerdict verdict = judge(all[i]);
-      judged += verdict.judged ? 1 : 0;
-      if (i + 1 < all.size() && !verdict.judged) continue;  // ended early by a kill
-      Row row = plain_row(fmt::format("memory of {}{}", name, i == 0 ? "" : fmt::format(", start {}", i + 1)), verdict.high_kib / 1024, "MiB",
-                      fmt::format("resident, over {:.0f} s; growth over the last half {:+.2f} MiB ({:+.2f} %), slope over the last two thirds {:+.2f} MiB/h{}",
-                                  verdict.seconds, verdict.growth_kib / 1024, 100 * verdict.growth_part, verdict.slope_kib_per_h / 1024,
-                                  verdict.judged ? "" : "; too short to be judged"));
-      if (verdict.high_kib > 0) row.value_spread = Spread{.low = verdict.low_kib / 1024, .high = verdict.high_kib / 1024, .samples = all[i].size()};
-      report.add(std::move(row));
+      const MemoryVerdict in_use = judge(all[i].in_use, in_use_judged_s);
+      const MemoryVerdict resident = judge(all[i].resident, resident_judged_s);
+      judged += (in_use.judged ? 1 : 0) + (resident.judged ? 1 : 0);
+      if (i + 1 < all.size() && !in_use.judged) continue;  // ended early by a kill
+      const std::string of = name + (i == 0 ? "" : fmt::format(", start {}", i + 1));
+      for (const auto& [what, verdict, samples] : {std::tuple("in use", &in_use, all[i].in_use.size()), {"resident", &resident, all[i].resident.size()}}) {
+        Row row = plain_row(fmt::format("memory of {}, {}", of, what), verdict->high_kib / 1024, "MiB", growth_of(*verdict));
+        if (verdict->high_kib > 0) row.value_spread = Spread{.low = verdict->low_kib / 1024, .high = verdict->high_kib / 1024, .samples = samples};
+        report.add(std::move(row));
+      }
     }
   }
   report.add(plain_row("memory series judged", static_cast<double>(judged), "",
-                   fmt::format("one from each start of a process, of {:.0f} s at least; growth over its last half stays under {:.0f} % or under {:.0f} MiB",
-                               memory_judged_s, 100 * memory_growth_max, memory_growth_kib_max / 1024)));
+                       fmt::format("from each start of a process to its end: what it has allocated and not freed, without SQLite's pages, of {:.0f} s at least; what is resident, of "
+                                   "{:.0f} s at least, when caches are full. Growth over the last half, twice that of the lowest value from the third quarter to the fourth, stays "
+                                   "under {:.0f} % or under {:.0f} MiB",
+                                   in_use_judged_s, resident_judged_s, 100 * memory_growth_max, memory_growth_kib_max / 1024)));
 }
 
 }  // namespace

@@ -383,6 +383,7 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
   if (settings_.store) body.set("front_end", static_cast<std::int64_t>(settings_.store->front_end));
   body.set("certificate", to_hex(certificate.serial())).set("certificate_not_after_ms", certificate.not_after());
   body.set("device", device_json(device_->health()));
+  body.set("memory", wire::Json::object({{"in_use_kib", static_cast<std::int64_t>(octets_in_use() / 1024)}, {"database_kib", store::sqlite_octets_in_use() / 1024}}));
   if (reporter_) {
     const BehaviourReporter::Counts counts = reporter_->counts();
     body.set("behaviour_records", wire::Json::object({{"sent", counts.sent}, {"waiting", counts.waiting}, {"dropped", counts.dropped}}));

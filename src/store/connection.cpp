@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "store/store.hpp"
+
 namespace qanat::store {
 namespace {
 
@@ -255,5 +257,7 @@ Result<void> Connection::check_strict() {
   if (!loose.empty()) return fail(ErrorCode::internal, "table " + loose + " is not STRICT");
   return {};
 }
+
+std::int64_t sqlite_octets_in_use() noexcept { return sqlite3_memory_used(); }
 
 }  // namespace qanat::store

@@ -95,6 +95,9 @@ class Watch {
   virtual bool wait(Deadline deadline) = 0;
 };
 
+/// What SQLite has allocated in this process, for all its databases: their pages above all, up to a bound for each connection (connection.cpp).
+std::int64_t sqlite_octets_in_use() noexcept;
+
 class Store {
  public:
   /// Opens or creates, takes an exclusive process lock (a second process gets `conflict`), and runs the migrations that are missing, each in

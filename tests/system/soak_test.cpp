@@ -131,26 +131,27 @@ TEST(SoakTest, KeyThatRecordsShowUsedTwiceIsNoticed) {
 TEST(SoakTest, MemoryThatGrowsIsNoticedOnceASeriesIsLongEnough) {
   const auto series = [](std::size_t seconds, double kib_per_s) {
     MemorySeries out;
-    for (std::size_t i = 0; i <= seconds; ++i) out.push_back({.at_s = static_cast<double>(i), .resident_kib = 40960 + kib_per_s * static_cast<double>(i)});
+    for (std::size_t i = 0; i <= seconds; ++i) out.push_back({.at_s = static_cast<double>(i), .kib = 40960 + kib_per_s * static_cast<double>(i)});
     return out;
   };
-  const auto flat = bench::judge(series(600, 0));
+  const auto judged = [](const MemorySeries& samples) { return bench::judge(samples, 600); };
+  const auto flat = judged(series(600, 0));
   EXPECT_TRUE(flat.judged && flat.flat);
   EXPECT_EQ(flat.low_kib, flat.high_kib);
-  const auto grows = bench::judge(series(600, 100));
+  const auto grows = judged(series(600, 100));
   EXPECT_TRUE(grows.judged);
   EXPECT_FALSE(grows.flat);
   EXPECT_NEAR(grows.growth_kib, 30000, 1);
   EXPECT_NEAR(grows.slope_kib_per_h, 360000, 1);
-  EXPECT_FALSE(bench::judge(series(100, 100)).judged) << "too short";
-  EXPECT_TRUE(bench::judge(series(100, 100)).flat);
-  EXPECT_TRUE(bench::judge(series(600, 10)).flat) << "under 4 MiB in the last half";
-  EXPECT_FALSE(bench::judge({}).judged);
+  EXPECT_FALSE(judged(series(100, 100)).judged) << "too short";
+  EXPECT_TRUE(judged(series(100, 100)).flat);
+  EXPECT_TRUE(judged(series(600, 10)).flat) << "under 4 MiB in the last half";
+  EXPECT_FALSE(judged({}).judged);
   MemorySeries passing = series(600, 0);
-  for (std::size_t i = 500; i < 590; ++i) passing[i].resident_kib += 20000;
-  EXPECT_TRUE(bench::judge(passing).flat) << "what is given back is no growth";
-  for (std::size_t i = 450; i <= 600; ++i) passing[i].resident_kib += 5000;
-  EXPECT_FALSE(bench::judge(passing).flat) << "and what stays is";
+  for (std::size_t i = 500; i < 590; ++i) passing[i].kib += 20000;
+  EXPECT_TRUE(judged(passing).flat) << "what is given back is no growth";
+  for (std::size_t i = 450; i <= 600; ++i) passing[i].kib += 5000;
+  EXPECT_FALSE(judged(passing).flat) << "and what stays is";
 }
 
 TEST(SoakTest, TimeWithoutServiceIsTheLongestOneBetweenSessionsThatCount) {
