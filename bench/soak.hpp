@@ -10,7 +10,7 @@ struct SoakPlan {
   std::string program;
   std::filesystem::path within;
   std::chrono::seconds length{1800};
-  std::size_t terminals = 32;  // in each domain
+  std::size_t terminals = 128;  // in each domain
   std::uint64_t seed = 1;
   double share = 0.8;              // of the capacity
   double rate_max = 1e6;           // sessions a second, whatever the capacity

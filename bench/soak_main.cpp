@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <CLI/CLI.hpp>
+#include <fstream>
 
 #include "soak.hpp"
 
@@ -52,6 +53,7 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "qanat-soak: {}\n", written.error().message);
     return 1;
   }
+  std::ofstream(std::filesystem::path(out) / "memory.csv") << as_csv(done->memory);
   fmt::print("\n{}\n", report.markdown());
   for (const std::string& what : done->findings) fmt::print(stderr, "qanat-soak: {}\n", what);
   return done->findings.empty() ? 0 : 1;

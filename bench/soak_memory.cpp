@@ -1,5 +1,6 @@
 #include "soak_memory.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,12 +24,12 @@ std::optional<double> resident_kib(pid_t pid) {
   return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1024;
 }
 
-double lowest(std::span<const MemorySample> samples) {
-  return samples.empty() ? 0 : std::ranges::min_element(samples, {}, &MemorySample::kib)->kib;
-}
-
-/// Least squares: KiB a second.
-double slope_of(std::span<const MemorySample> samples) {
+struct Line {
+  double slope = 0;  // KiB a second
+  double mean = 0;
+};
+/// Least squares.
+Line fitted(std::span<const MemorySample> samples) {
   double time = 0;
   double memory = 0;
   for (const MemorySample& sample : samples) {
@@ -44,28 +45,38 @@ double slope_of(std::span<const MemorySample> samples) {
     both += (sample.at_s - time) * (sample.kib - memory);
     square += (sample.at_s - time) * (sample.at_s - time);
   }
-  return square > 0 ? both / square : 0;
+  return {.slope = square > 0 ? both / square : 0, .mean = memory};
 }
 
 }  // namespace
 
 MemoryVerdict judge(const MemorySeries& series, double judged_s) {
   MemoryVerdict out;
-  if (series.size() < 4) return out;
+  if (series.size() < 2) return out;
   const auto [low, high] = std::ranges::minmax_element(series, {}, &MemorySample::kib);
   out.low_kib = low->kib;
   out.high_kib = high->kib;
   out.seconds = series.back().at_s - series.front().at_s;
   const std::span all(series);
-  out.slope_kib_per_h = slope_of(all.subspan(all.size() / 3)) * seconds_per_hour;
-  // What somebody needs for a moment comes and goes; what is never given back raises the least that there ever is.
-  const std::size_t quarter = all.size() / 4;
-  const double before = lowest(all.subspan(2 * quarter, quarter));
-  const double after = lowest(all.subspan(3 * quarter));
-  out.growth_kib = 2 * (after - before);
-  out.growth_part = after > 0 ? out.growth_kib / after : 0;
+  out.slope_kib_per_h = fitted(all.subspan(all.size() / 3)).slope * seconds_per_hour;
+  const auto half = all.subspan(all.size() / 2);
+  const Line line = fitted(half);
+  out.growth_kib = line.slope * (half.back().at_s - half.front().at_s);
+  out.growth_part = line.mean > 0 ? out.growth_kib / line.mean : 0;
   out.judged = out.seconds >= judged_s;
   out.flat = !out.judged || out.growth_part < memory_growth_max || out.growth_kib < memory_growth_kib_max;
+  return out;
+}
+
+std::string as_csv(const std::map<std::string, std::vector<ProcessMemory>>& memory) {
+  std::string out = "element,start,what,at_s,kib\n";
+  for (const auto& [name, all] : memory) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      for (const auto& [what, series] : {std::pair("in use", &all[i].in_use), {"resident", &all[i].resident}}) {
+        for (const MemorySample& sample : *series) out += fmt::format("{},{},{},{:.1f},{:.0f}\n", name, i + 1, what, sample.at_s, sample.kib);
+      }
+    }
+  }
   return out;
 }
 

@@ -37,13 +37,16 @@ struct MemoryVerdict {
   double low_kib = 0;
   double high_kib = 0;
   double slope_kib_per_h = 0;  // least squares over the last two thirds
-  double growth_kib = 0;       // over the last half: twice that of the lowest value from the third quarter to the fourth
-  double growth_part = 0;      // of the fourth quarter's lowest
+  double growth_kib = 0;       // least squares over the last half, times its length
+  double growth_part = 0;      // of the mean of that half
   bool judged = false;         // long enough
   bool flat = true;            // not judged, or within either limit
 };
-/// Of a series with at least four samples; an empty verdict otherwise. One that is shorter than `judged_s` is not judged.
+/// Of a series with at least two samples; an empty verdict otherwise. One that is shorter than `judged_s` is not judged.
 MemoryVerdict judge(const MemorySeries& series, double judged_s);
+
+/// Every sample, for whoever wants to see more than the verdicts.
+std::string as_csv(const std::map<std::string, std::vector<ProcessMemory>>& memory);
 
 /// A process by its element's name.
 struct NamedProcess {

@@ -137,7 +137,7 @@ void add_memory(Report& report, const SoakRun& run) {
   }
   report.add(plain_row("memory series judged", static_cast<double>(judged), "",
                        fmt::format("from each start of a process to its end: what it has allocated and not freed, without SQLite's pages, of {:.0f} s at least; what is resident, of "
-                                   "{:.0f} s at least, when caches are full. Growth over the last half, twice that of the lowest value from the third quarter to the fourth, stays "
+                                   "{:.0f} s at least, when caches are full. Growth over the last half stays "
                                    "under {:.0f} % or under {:.0f} MiB",
                                    in_use_judged_s, resident_judged_s, 100 * memory_growth_max, memory_growth_kib_max / 1024)));
 }

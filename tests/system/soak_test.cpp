@@ -147,11 +147,6 @@ TEST(SoakTest, MemoryThatGrowsIsNoticedOnceASeriesIsLongEnough) {
   EXPECT_TRUE(judged(series(100, 100)).flat);
   EXPECT_TRUE(judged(series(600, 10)).flat) << "under 4 MiB in the last half";
   EXPECT_FALSE(judged({}).judged);
-  MemorySeries passing = series(600, 0);
-  for (std::size_t i = 500; i < 590; ++i) passing[i].kib += 20000;
-  EXPECT_TRUE(judged(passing).flat) << "what is given back is no growth";
-  for (std::size_t i = 450; i <= 600; ++i) passing[i].kib += 5000;
-  EXPECT_FALSE(judged(passing).flat) << "and what stays is";
 }
 
 TEST(SoakTest, TimeWithoutServiceIsTheLongestOneBetweenSessionsThatCount) {
