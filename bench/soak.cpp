@@ -11,7 +11,7 @@ namespace {
 constexpr std::chrono::milliseconds look_every{100};
 constexpr std::chrono::seconds keys_max{120};
 constexpr std::int64_t keys_wanted = 16;  // at the near end of each link, before anything is measured
-constexpr std::array<std::size_t, 5> ramp_at_once{1, 2, 4, 8, 16};
+constexpr std::array<std::size_t, 6> ramp_at_once{1, 2, 4, 8, 16, soak_sessions_at_once};
 constexpr double aftermath_s = 10;
 
 void say(const std::string& text) {
@@ -54,13 +54,12 @@ Result<void> await_quantum_keys(Ground& ground) {
   return {};
 }
 
-/// The most that was served by the second, over a short ramp of sessions at once.
+/// What is served by the second when as many are under way as the generator has at most: with more at once it may be less than the most of the ramp, and what has
+/// waited for a restart must be worked off beside what comes in.
 void measure_capacity(Load& load, std::chrono::milliseconds step, SoakRun& run) {
-  (void)load.saturate(ramp_at_once.back(), step);  // not counted: brings the terminals their tokens, and opens connections
-  for (const std::size_t at_once : ramp_at_once) {
-    run.ramp.push_back({.at_once = at_once, .per_second = load.saturate(at_once, step)});
-    run.capacity = std::max(run.capacity, run.ramp.back().per_second);
-  }
+  (void)load.saturate(soak_sessions_at_once, step);  // not counted: brings the terminals their tokens, and opens connections
+  for (const std::size_t at_once : ramp_at_once) run.ramp.push_back({.at_once = at_once, .per_second = load.saturate(at_once, step)});
+  run.capacity = run.ramp.back().per_second;
 }
 
 /// Until the time is over and the schedule done, or something did not hold: there is no point in going on then.

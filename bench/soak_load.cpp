@@ -7,7 +7,6 @@
 namespace qanat::bench {
 namespace {
 
-constexpr std::size_t workers_count = 64;        // legs at a time
 constexpr std::chrono::seconds session_max{30};  // less than a working key lives at the KMS
 constexpr std::uint64_t probed_every = 16;       // sessions
 constexpr std::size_t session_number_digits = 16;
@@ -53,8 +52,8 @@ Load::Load(Ground& ground, std::span<const std::unique_ptr<SoakTerminal>> termin
     : ground_(ground), promises_(promises), counts_(counts), random_(seed) {
   for (const std::unique_ptr<SoakTerminal>& terminal : terminals) (terminal->domain() == "a" ? of_a_ : of_b_).push_back(terminal.get());
   CHECK(of_a_.size() >= 2 && !of_b_.empty());
-  workers_.reserve(workers_count);
-  for (std::size_t i = 0; i < workers_count; ++i) workers_.emplace_back([this](const std::stop_token& stopped) { work(stopped); });
+  workers_.reserve(2 * soak_sessions_at_once);
+  for (std::size_t i = 0; i < 2 * soak_sessions_at_once; ++i) workers_.emplace_back([this](const std::stop_token& stopped) { work(stopped); });
 }
 
 Load::~Load() {

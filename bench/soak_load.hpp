@@ -15,6 +15,9 @@
 
 namespace qanat::bench {
 
+/// Under way at most.
+inline constexpr std::size_t soak_sessions_at_once = 32;
+
 /// Sessions that wait in the generator, of a few seconds at the rates of this test. Who calls for longer than that without hearing anything hangs up: were they
 /// kept, all would come to their turn when their time is nearly over, and what is done for them would be in vain.
 inline constexpr std::size_t soak_waiting_max = 256;

@@ -23,7 +23,7 @@ void add_load(Report& report, const SoakPlan& plan, const SoakRun& run, const So
   for (const RampStep& step : run.ramp) steps += fmt::format("{}{} at once: {:.1f}/s", steps.empty() ? "" : ", ", step.at_once, step.per_second);
   report.add(
       plain_row("capacity", run.capacity, "sessions/s",
-            "the most of a short ramp before the test, sessions at once and what was served by the second: " + steps +
+            "the last step of a short ramp before the test, sessions at once and what was served by the second: " + steps +
                 ". A session is two applications, caller's and callee's, each signed, answered, opened and acknowledged; half of them inside domain a, a "
                 "quarter each way between the domains. All elements, the database server and the terminals share this machine."));
   report.add(plain_row("load", run.rate, "sessions/s",
