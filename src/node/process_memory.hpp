@@ -1,5 +1,5 @@
-// What glibc keeps of freed memory. Left to itself it takes eight arenas for each processor, and pages that one of them has freed stay with it: in a load test
-// (docs/operations/soak.md) a KMS with 30 MiB in use held 110 MiB, and more every hour.
+// What glibc keeps of freed memory. Left to itself it takes eight arenas for each processor, and pages that one of them has freed stay with it: what a process
+// holds creeps up for long after what it has in use is steady.
 #pragma once
 
 #include <malloc.h>
