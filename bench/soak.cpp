@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <thread>
-#include <tuple>
 
 namespace qanat::bench {
 namespace {
@@ -92,7 +91,7 @@ void disturb_all(const SoakPlan& plan, SoakNetwork& network, Load& load, const P
 void judge_memory(SoakRun& run) {
   for (const auto& [name, all] : run.memory) {
     for (const ProcessMemory& process : all) {
-      for (const auto& [what, series, judged_s] : {std::tuple("in use", &process.in_use, in_use_judged_s), {"resident", &process.resident, resident_judged_s}}) {
+      for (const auto& [what, series, judged_s] : views_of(process)) {
         const MemoryVerdict verdict = judge(*series, judged_s);
         if (verdict.flat) continue;
         run.findings.push_back(fmt::format("memory of {}, {}, grew by {:.1f} MiB, {:.1f} %, over the last half of {:.0f} s", name, what, verdict.growth_kib / 1024,

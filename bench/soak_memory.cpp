@@ -72,7 +72,7 @@ std::string as_csv(const std::map<std::string, std::vector<ProcessMemory>>& memo
   std::string out = "element,start,what,at_s,kib\n";
   for (const auto& [name, all] : memory) {
     for (std::size_t i = 0; i < all.size(); ++i) {
-      for (const auto& [what, series] : {std::pair("in use", &all[i].in_use), {"resident", &all[i].resident}}) {
+      for (const auto& [what, series, judged_s] : views_of(all[i])) {
         for (const MemorySample& sample : *series) out += fmt::format("{},{},{},{:.1f},{:.0f}\n", name, i + 1, what, sample.at_s, sample.kib);
       }
     }

@@ -2,12 +2,14 @@
 // that it has in use.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -31,6 +33,16 @@ inline constexpr double in_use_judged_s = 600;
 inline constexpr double resident_judged_s = 1500;
 inline constexpr double memory_growth_max = 0.05;        // over the series' last half
 inline constexpr double memory_growth_kib_max = 4096.0;  // or this much, whichever is more
+
+struct MemoryView {
+  std::string_view what;
+  const MemorySeries* series;
+  double judged_s;
+};
+/// Both series of a process, by name, with the length from which each is judged.
+inline std::array<MemoryView, 2> views_of(const ProcessMemory& process) {
+  return {{{"in use", &process.in_use, in_use_judged_s}, {"resident", &process.resident, resident_judged_s}}};
+}
 
 struct MemoryVerdict {
   double seconds = 0;

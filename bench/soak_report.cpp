@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <tuple>
 
 #include "soak.hpp"
 #include "statistics.hpp"
@@ -123,14 +122,14 @@ void add_memory(Report& report, const SoakRun& run) {
   std::size_t judged = 0;
   for (const auto& [name, all] : run.memory) {
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const MemoryVerdict in_use = judge(all[i].in_use, in_use_judged_s);
-      const MemoryVerdict resident = judge(all[i].resident, resident_judged_s);
-      judged += (in_use.judged ? 1 : 0) + (resident.judged ? 1 : 0);
-      if (i + 1 < all.size() && !in_use.judged) continue;  // ended early by a kill
       const std::string of = name + (i == 0 ? "" : fmt::format(", start {}", i + 1));
-      for (const auto& [what, verdict, samples] : {std::tuple("in use", &in_use, all[i].in_use.size()), {"resident", &resident, all[i].resident.size()}}) {
-        Row row = plain_row(fmt::format("memory of {}, {}", of, what), verdict->high_kib / 1024, "MiB", growth_of(*verdict));
-        if (verdict->high_kib > 0) row.value_spread = Spread{.low = verdict->low_kib / 1024, .high = verdict->high_kib / 1024, .samples = samples};
+      const bool ended_early = i + 1 < all.size() && !judge(all[i].in_use, in_use_judged_s).judged;  // by a kill
+      for (const auto& [what, series, judged_s] : views_of(all[i])) {
+        const MemoryVerdict verdict = judge(*series, judged_s);
+        judged += verdict.judged ? 1 : 0;
+        if (ended_early) continue;
+        Row row = plain_row(fmt::format("memory of {}, {}", of, what), verdict.high_kib / 1024, "MiB", growth_of(verdict));
+        if (verdict.high_kib > 0) row.value_spread = Spread{.low = verdict.low_kib / 1024, .high = verdict.high_kib / 1024, .samples = series->size()};
         report.add(std::move(row));
       }
     }
