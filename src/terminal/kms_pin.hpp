@@ -23,9 +23,10 @@ class KmsPin {
   Result<std::shared_ptr<const node::Sender>> check(Deadline deadline);
   /// For an application's query: which certificates its answer will be checked by.
   [[nodiscard]] std::string query() const;
+  /// Of the certificates that are kept to, in hexadecimal.
+  [[nodiscard]] std::string fingerprint() const;
 
  private:
-  [[nodiscard]] std::string fingerprint() const;
   Result<void> ask_for_successors(Deadline deadline);
 
   const node::Node& node_;

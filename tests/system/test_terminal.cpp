@@ -33,6 +33,11 @@ Result<std::shared_ptr<const node::Sender>> TestTerminal::kms() {
   return pin->check(Deadline::after(std::chrono::seconds(3)));
 }
 
+Result<std::string> TestTerminal::pinned() {
+  ASSIGN_OR_RETURN(const auto pin, this->pin());
+  return pin->fingerprint();
+}
+
 /// As a terminal's process has it: for one call.
 Result<std::unique_ptr<terminal::KmsPin>> TestTerminal::pin() {
   ASSIGN_OR_RETURN(const auto delivered, store_->delivered());

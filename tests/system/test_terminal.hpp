@@ -35,6 +35,8 @@ class TestTerminal {
   /// Sends octets to this terminal's KMS on Km-1.
   Result<Bytes> send(points::Endpoint endpoint, ByteView message);
   Result<std::shared_ptr<const node::Sender>> kms();
+  /// Fingerprint of the certificates that it takes for its KMS's, in hexadecimal; it asks nobody for that.
+  Result<std::string> pinned();
 
   [[nodiscard]] const Number& number() const { return settings_.number; }
   [[nodiscard]] const terminal::TerminalSettings& settings() const { return settings_; }
