@@ -168,6 +168,36 @@ inline constexpr std::array migrations{
       ALTER TABLE identity ADD COLUMN keys_per_day INTEGER NOT NULL DEFAULT 0;
       ALTER TABLE identity ADD COLUMN peer_domains TEXT NOT NULL DEFAULT '';       -- that it may share keys with, a space between them; '*': any
       CREATE INDEX identity_sae ON identity (uid) WHERE class = 'application' AND home_kms <> '')sql"},
+    // What the rules of behaviour ask is answered without reading a subject's history (uba/evidence.hpp).
+    store::Migration{7, R"sql(
+      DROP INDEX behaviour_uid_time;
+      CREATE INDEX behaviour_uid_time ON behaviour (uid, time_ms, action, outcome, kms);
+      CREATE INDEX behaviour_session ON behaviour (uid, object, action, outcome, time_ms) WHERE action IN ('application', 'call');
+      CREATE TABLE behaviour_hour (    -- how many records of a subject there are of each hour
+        uid TEXT NOT NULL,
+        hour INTEGER NOT NULL,         -- time_ms / 3600000
+        records INTEGER NOT NULL,
+        PRIMARY KEY (uid, hour)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE half_session (      -- a key without a call, or a call without a key, until the other comes or no rule asks any more
+        uid TEXT NOT NULL,
+        half TEXT NOT NULL CHECK (half IN ('key', 'call')),
+        time_ms INTEGER NOT NULL,
+        seq INTEGER NOT NULL,          -- of its record
+        PRIMARY KEY (uid, half, time_ms, seq)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE call_reporter (     -- subjects whose calls are reported
+        uid TEXT PRIMARY KEY,
+        last_ms INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      INSERT INTO behaviour_hour SELECT uid, time_ms / 3600000, count(*) FROM behaviour GROUP BY 1, 2;
+      INSERT INTO half_session SELECT uid, 'key', time_ms, seq FROM behaviour AS one WHERE action = 'application' AND outcome = 'delivered'
+        AND NOT EXISTS (SELECT 1 FROM behaviour AS other WHERE other.uid = one.uid AND other.object = one.object AND other.action = 'call'
+                        AND other.action IN ('application', 'call'));
+      INSERT INTO half_session SELECT uid, 'call', time_ms, seq FROM behaviour AS one WHERE action = 'call' AND outcome = 'started'
+        AND NOT EXISTS (SELECT 1 FROM behaviour AS other WHERE other.uid = one.uid AND other.object = one.object AND other.action = 'application'
+                        AND other.outcome = 'delivered' AND other.action IN ('application', 'call'));
+      INSERT INTO call_reporter SELECT uid, max(time_ms) FROM behaviour WHERE action = 'call' GROUP BY uid)sql"},
 };
 
 }  // namespace qanat::iam

@@ -1,32 +1,64 @@
-// Each rule: what it finds, that it stays silent at its threshold, and which records it names.
-#include "services/iam/uba/rules.hpp"
-
+// Each rule over a real register: what it finds, that it stays silent at its threshold, and which records it names.
 #include <gtest/gtest.h>
+
+#include "services/iam/schema.hpp"
+#include "services/iam/uba/evidence.hpp"
+#include "temporary_directory.hpp"
+#include "trusted_network.hpp"
 
 namespace qanat::iam {
 namespace {
+
+using test::must;
 
 constexpr UnixMs noon_ms = 1'799'971'200'000;  // 12:00 UTC
 constexpr UnixMs second = 1000;
 constexpr UnixMs hour = 3600 * second;
 
+/// All rows of the tables that are kept up with the records.
+std::vector<std::string> kept(store::Store& store) {
+  std::vector<std::string> out;
+  for (const char* sql : {"SELECT uid || ' hour ' || hour || ' ' || records FROM behaviour_hour ORDER BY uid, hour",
+                          "SELECT uid || ' ' || half || ' ' || time_ms || ' ' || seq FROM half_session ORDER BY uid, half, time_ms, seq",
+                          "SELECT uid || ' calls ' || last_ms FROM call_reporter ORDER BY uid"}) {
+    must(store.look([&](store::Transaction& transaction) { return transaction.query(sql, {}, [&](const store::Row& row) { out.push_back(row.text(0)); }); }));
+  }
+  return out;
+}
+
 class RulesTest : public testing::Test {
  protected:
-  /// The newest record of a history.
-  const StoredBehaviour& add(UnixMs time, std::string action, std::string outcome, std::string object, std::string reporter = "kms-a") {
-    history_.push_back({.seq = std::ssize(history_) + 1,
-                        .reporter = std::move(reporter),
-                        .received_ms = time,
-                        .record = {.time_ms = time, .uid = Uid("A"), .action = std::move(action), .outcome = std::move(outcome), .object = std::move(object)}});
-    return history_.back();
+  struct Told {
+    UnixMs time;
+    std::string action;
+    std::string outcome;
+    std::string object;
+    std::string reporter = "kms-a";
+    std::string uid = "A";
+  };
+  /// One report each; what its last record brought to light stays for found().
+  void add(const std::vector<Told>& records) {
+    Report report{.reporter = {.domain = "a", .kind = Kind::kms, .name = records.front().reporter}};
+    for (const Told& one : records) {
+      report.records.push_back({.time_ms = one.time, .uid = Uid(one.uid), .action = one.action, .outcome = one.outcome, .object = one.object});
+    }
+    must(behaviour_.append(report, records.back().time, [&](store::Transaction& transaction, const std::vector<StoredBehaviour>& fresh) -> Result<void> {
+      for (const StoredBehaviour& one : fresh) TRY(take_in(transaction, one));
+      ASSIGN_OR_RETURN(const Evidence evidence, gather(transaction, rules_, fresh.back()));
+      findings_ = examine(rules_, evidence, fresh.back());
+      return {};
+    }));
   }
-  const StoredBehaviour& delivered(UnixMs time, std::string session, std::string reporter = "kms-a") {
-    return add(time, "application", "delivered", std::move(session), std::move(reporter));
+  void add(UnixMs time, std::string action, std::string outcome, std::string object, std::string reporter = "kms-a") {
+    add({{.time = time, .action = std::move(action), .outcome = std::move(outcome), .object = std::move(object), .reporter = std::move(reporter)}});
   }
-  const StoredBehaviour& called(UnixMs time, std::string session) { return add(time, "call", "started", std::move(session), "A"); }
+  void delivered(UnixMs time, std::string session, std::string reporter = "kms-a") {
+    add(time, "application", "delivered", std::move(session), std::move(reporter));
+  }
+  void called(UnixMs time, std::string session) { add(time, "call", "started", std::move(session), "A"); }
 
   std::vector<std::int64_t> found(RuleKind rule) {
-    for (const Finding& one : examine(rules_, history_, history_.back())) {
+    for (const Finding& one : findings_) {
       if (one.rule == rule) return one.records;
     }
     return {};
@@ -34,7 +66,10 @@ class RulesTest : public testing::Test {
   void set(const char* text) { ASSERT_TRUE(rules_.change(wire::Json::parse(std::string_view(text)).value())); }
 
   RuleSettings rules_;
-  std::vector<StoredBehaviour> history_;
+  test::TemporaryDirectory folder_;
+  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "iam.db", migrations));
+  Behaviour behaviour_{*store_};
+  std::vector<Finding> findings_;
 };
 
 TEST_F(RulesTest, RateSpeaksAboveItsMaximumAndNamesTheRecords) {
@@ -66,8 +101,12 @@ TEST_F(RulesTest, AnHourIsUnusualOnlyAgainstALongHistory) {
   EXPECT_TRUE(found(RuleKind::hour).empty()) << "13 h is next to 12 h";
   delivered(noon_ms + 9 * 24 * hour + 15 * hour, "night");
   EXPECT_EQ(found(RuleKind::hour), (std::vector<std::int64_t>{32}));
-  history_.erase(history_.begin(), history_.begin() + 25);
-  EXPECT_TRUE(found(RuleKind::hour).empty()) << "too little is known";
+  set(R"({"hour":{"history_min":33}})");
+  delivered(noon_ms + 9 * 24 * hour + 15 * hour + second, "again");
+  EXPECT_TRUE(found(RuleKind::hour).empty()) << "too little is known: 32 records before";
+  set(R"({"hour":{"history_min":20,"days_min":10}})");
+  delivered(noon_ms + 9 * 24 * hour + 15 * hour + 2 * second, "again");
+  EXPECT_TRUE(found(RuleKind::hour).empty()) << "of nine days";
 }
 
 TEST_F(RulesTest, NobodyIsServedAtTwoPlacesAtOnce) {
@@ -113,6 +152,72 @@ TEST_F(RulesTest, KeysWithoutCallsSpeakOnlyWhereCallsAreReported) {
   EXPECT_EQ(found(RuleKind::keys), (std::vector<std::int64_t>{1, 2}));
   called(noon_ms + 402 * second, "2");
   EXPECT_TRUE(found(RuleKind::keys).empty());
+}
+
+TEST_F(RulesTest, OfOneSubjectAlone) {
+  set(R"({"rate":{"max":1},"refusals":{"max":1},"place":{"apart_s":300}})");
+  add({{.time = noon_ms, .action = "application", .outcome = "denied", .object = "x", .uid = "B"},
+       {.time = noon_ms, .action = "application", .outcome = "delivered", .object = "s", .uid = "B"}});
+  add(noon_ms + 1, "application", "denied", "x", "kms-b");
+  delivered(noon_ms + 2, "s", "kms-b");
+  EXPECT_TRUE(found(RuleKind::refusals).empty());
+  EXPECT_TRUE(found(RuleKind::place).empty());
+  EXPECT_TRUE(found(RuleKind::sequence).empty());
+  EXPECT_EQ(found(RuleKind::rate), (std::vector<std::int64_t>{3, 4}));
+}
+
+TEST_F(RulesTest, NothingWaitsOfASessionThatIsWhole) {
+  called(noon_ms, "before its key");
+  delivered(noon_ms + 1, "before its key");
+  delivered(noon_ms + 2, "after its key");
+  called(noon_ms + 3, "after its key");
+  add({{.time = noon_ms + 4, .action = "call", .outcome = "started", .object = "in one report"},
+       {.time = noon_ms + 5, .action = "application", .outcome = "delivered", .object = "in one report"}});
+  delivered(noon_ms + 6, "told at its end alone");
+  add(noon_ms + 7, "call", "ended", "told at its end alone", "A");
+  const std::string an_hour = "A hour " + std::to_string(noon_ms / hour) + " 8";
+  EXPECT_EQ(kept(*store_), (std::vector<std::string>{an_hour, "A calls " + std::to_string(noon_ms + 7)}));
+}
+
+TEST_F(RulesTest, WhatNoRuleAsksAboutIsDropped) {
+  delivered(noon_ms, "key");
+  called(noon_ms + 1, "call");
+  const auto prune_at = [&](UnixMs now) { must(store_->transact([&](store::Transaction& transaction) { return prune(transaction, rules_, Uid("A"), now); })); };
+  const std::size_t all = kept(*store_).size();
+  prune_at(noon_ms + hour);
+  EXPECT_EQ(kept(*store_).size(), all);
+  prune_at(noon_ms + hour + 1);
+  EXPECT_EQ(kept(*store_).size(), all - 1) << "the key is out of the window";
+  prune_at(noon_ms + 24 * hour + 30 * second + 2);
+  EXPECT_EQ(kept(*store_).size(), all - 2) << "the call is older than a day";
+  prune_at(noon_ms + 31 * 24 * hour);
+  EXPECT_EQ(kept(*store_), std::vector<std::string>{"A calls " + std::to_string(noon_ms + 1)});
+}
+
+// The tables of a register that is older than they are say the same as if they had been kept up from the beginning.
+TEST_F(RulesTest, ARegisterOfBeforeIsTakenInWhole) {
+  const std::vector<Told> records{{.time = noon_ms, .action = "application", .outcome = "delivered", .object = "whole"},
+                                  {.time = noon_ms + 1, .action = "call", .outcome = "started", .object = "whole"},
+                                  {.time = noon_ms + 2, .action = "call", .outcome = "ended", .object = "whole"},
+                                  {.time = noon_ms + hour, .action = "application", .outcome = "delivered", .object = "unused"},
+                                  {.time = noon_ms + hour, .action = "application", .outcome = "denied", .object = "denied"},
+                                  {.time = noon_ms + 2 * hour, .action = "call", .outcome = "started", .object = "keyless"},
+                                  {.time = noon_ms + 2 * hour, .action = "call", .outcome = "started", .object = "unused", .uid = "B"},
+                                  {.time = noon_ms + 2 * hour, .action = "session", .outcome = "opened", .object = "unused", .uid = "B"}};
+  add(records);
+  test::TemporaryDirectory folder;
+  {
+    const auto old = must(store::Store::open(folder / "iam.db", std::span(migrations).first(6)));
+    must(old->transact([&](store::Transaction& transaction) -> Result<void> {
+      for (const Told& one : records) {
+        TRY(transaction.run(
+            "INSERT INTO behaviour (kms, received_ms, time_ms, uid, action, outcome, object, chain) VALUES ('kms-a', 1, ?, ?, ?, ?, ?, x'00')",
+            {store::column(one.time), std::string_view(one.uid), std::string_view(one.action), std::string_view(one.outcome), std::string_view(one.object)}));
+      }
+      return {};
+    }));
+  }
+  EXPECT_EQ(kept(*must(store::Store::open(folder / "iam.db", migrations))), kept(*store_));
 }
 
 TEST_F(RulesTest, ARuleThatIsOffIsSilent) {

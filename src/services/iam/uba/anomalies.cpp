@@ -1,7 +1,8 @@
 #include "services/iam/uba/anomalies.hpp"
 
-#include <algorithm>
 #include <set>
+
+#include "services/iam/uba/evidence.hpp"
 
 namespace qanat::iam {
 namespace {
@@ -54,14 +55,15 @@ Result<RuleSettings> Anomalies::change_rules(const wire::Json& set) {
 Result<void> Anomalies::look(store::Transaction& transaction, const std::vector<StoredBehaviour>& fresh, UnixMs now) {
   ASSIGN_OR_RETURN(const RuleSettings rules, read_rules(transaction));
   std::set<Uid> subjects;
-  for (const StoredBehaviour& one : fresh) subjects.insert(one.record.uid);
-  for (const Uid& uid : subjects) {
-    ASSIGN_OR_RETURN(const auto history, Behaviour::history(transaction, uid, now - std::min(now, history_ms), history_max));
-    for (const StoredBehaviour& one : fresh) {
-      if (one.record.uid != uid) continue;
-      for (const Finding& finding : examine(rules, history, one)) TRY(keep(transaction, uid, finding, now));
-    }
+  for (const StoredBehaviour& one : fresh) {
+    TRY(take_in(transaction, one));
+    subjects.insert(one.record.uid);
   }
+  for (const StoredBehaviour& one : fresh) {
+    ASSIGN_OR_RETURN(const Evidence evidence, gather(transaction, rules, one));
+    for (const Finding& finding : examine(rules, evidence, one)) TRY(keep(transaction, one.record.uid, finding, now));
+  }
+  for (const Uid& uid : subjects) TRY(prune(transaction, rules, uid, now));
   return {};
 }
 

@@ -1,7 +1,5 @@
 #include "services/iam/uba/behaviour.hpp"
 
-#include <algorithm>
-
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "wire/writer.hpp"
@@ -85,14 +83,6 @@ Result<std::vector<StoredBehaviour>> Behaviour::query(const BehaviourQuery& want
                               store::column(wanted.from_ms), store::column(wanted.until_ms), wanted.limit},
                              [&](const store::Row& row) { out.push_back(stored_behaviour(row)); });
   }));
-  return out;
-}
-
-Result<std::vector<StoredBehaviour>> Behaviour::history(store::Transaction& transaction, const Uid& uid, UnixMs since, std::int64_t limit) {
-  std::vector<StoredBehaviour> out;
-  TRY(transaction.query(std::string(behaviour_columns) + "WHERE uid = ? AND time_ms >= ? ORDER BY time_ms DESC, seq DESC LIMIT ?",
-                        {std::string_view(uid.text()), store::column(since), limit}, [&](const store::Row& row) { out.push_back(stored_behaviour(row)); }));
-  std::ranges::reverse(out);
   return out;
 }
 

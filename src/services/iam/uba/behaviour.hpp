@@ -61,8 +61,6 @@ class Behaviour {
   Result<void> append(const Report& report, UnixMs now, const AfterAppend& after = {});
   /// In the order in which they came in.
   Result<std::vector<StoredBehaviour>> query(const BehaviourQuery& wanted);
-  /// Of one subject, since then, the newest `limit`, oldest first.
-  static Result<std::vector<StoredBehaviour>> history(store::Transaction& transaction, const Uid& uid, UnixMs since, std::int64_t limit);
   /// Number of records; `internal` names the first that does not fit its chain value.
   Result<std::int64_t> verify();
 

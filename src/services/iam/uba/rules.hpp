@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ class RuleSettings {
   /// The standard ones.
   RuleSettings();
   [[nodiscard]] std::int64_t operator()(RuleKind rule, std::string_view threshold) const;
+  [[nodiscard]] bool on(RuleKind rule) const { return (*this)(rule, "on") == 1; }
   /// {"rate": {"max": 20}}: what is named replaces; the rest stays. invalid_argument for what is no threshold or out of its bounds.
   Result<void> change(const wire::Json& json);
   [[nodiscard]] wire::Json to_json() const;
@@ -46,12 +48,41 @@ struct Finding {
   std::vector<std::int64_t> records;  // seq, in the order of their times
 };
 
-/// How far back the rules look, and at how many records at most.
-inline constexpr UnixMs history_ms = 30ULL * 86'400'000;
-inline constexpr std::int64_t history_max = 2000;
+inline constexpr UnixMs second_ms = 1000;
+inline constexpr std::int64_t hours_per_day = 24;
 inline constexpr std::size_t evidence_max = 50;  // records that a finding names; a rate has its newest
 
-/// `history`: the subject's records in the order of their times, the fresh one among them. What the fresh one brings to light.
-std::vector<Finding> examine(const RuleSettings& rules, const std::vector<StoredBehaviour>& history, const StoredBehaviour& fresh);
+/// What the register holds of a fresh record's subject, as far as the rules ask. Lists are of seq, in the order of their records' times.
+struct Evidence {
+  struct Hours {
+    std::int64_t before = 0;  // records before the fresh one
+    std::int64_t days = 0;    // that they span
+    std::int64_t near = 0;    // of them, those of the same hour of the day and its two neighbours
+  };
+  std::vector<std::int64_t> alike;               // rate: of the fresh one's action within the window, itself among them
+  std::vector<std::int64_t> failed;              // refusals: failed attempts within the window, itself among them
+  Hours hours;                                   // hour
+  std::optional<StoredBehaviour> elsewhere;      // place: the newest key within `apart_s` from another KMS
+  std::optional<std::int64_t> delivered_before;  // sequence: an earlier delivery of the session's key
+  std::optional<StoredBehaviour> keyless_call;   // sequence: the oldest call of the day before that has settled and has no key
+  std::vector<std::int64_t> unused_keys;         // keys: delivered within the window, longer ago than the grace, and no call came
+};
+
+/// What the fresh record brings to light.
+std::vector<Finding> examine(const RuleSettings& rules, const Evidence& evidence, const StoredBehaviour& fresh);
+
+// The words that the elements use: a KMS reports applications, a terminal its calls; the object of both is the session (SID_WK).
+inline constexpr std::string_view action_application = "application";
+inline constexpr std::string_view action_call = "call";
+inline constexpr std::string_view outcome_delivered = "delivered";
+inline constexpr std::string_view outcome_started = "started";
+bool went_well(const BehaviourRecord& record) noexcept;
+/// A key delivered.
+bool delivers(const BehaviourRecord& record) noexcept;
+/// Told by the KMS that serves the subject there. CMSP and CAS see everybody, and what one says of oneself has no place.
+bool has_place(const StoredBehaviour& one) noexcept;
+std::int64_t hours_of_epoch(UnixMs time) noexcept;
+/// In UTC.
+std::int64_t hour_of_day(std::int64_t hours_of_epoch) noexcept;
 
 }  // namespace qanat::iam
