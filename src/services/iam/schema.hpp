@@ -173,7 +173,7 @@ inline constexpr std::array migrations{
       DROP INDEX behaviour_uid_time;
       CREATE INDEX behaviour_uid_time ON behaviour (uid, time_ms, action, outcome, kms);
       CREATE INDEX behaviour_session ON behaviour (uid, object, action, outcome, time_ms) WHERE action IN ('application', 'call');
-      CREATE TABLE behaviour_hour (    -- how many records of a subject there are of each hour
+      CREATE TABLE behaviour_hour (    -- how many records of a subject there are of each of its hours, for 30 days
         uid TEXT NOT NULL,
         hour INTEGER NOT NULL,         -- time_ms / 3600000
         records INTEGER NOT NULL,
@@ -182,22 +182,27 @@ inline constexpr std::array migrations{
       CREATE TABLE half_session (      -- a key without a call, or a call without a key, until the other comes or no rule asks any more
         uid TEXT NOT NULL,
         half TEXT NOT NULL CHECK (half IN ('key', 'call')),
-        time_ms INTEGER NOT NULL,
-        seq INTEGER NOT NULL,          -- of its record
-        PRIMARY KEY (uid, half, time_ms, seq)
+        object TEXT NOT NULL,          -- the session
+        time_ms INTEGER NOT NULL,      -- of its first record
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (uid, half, object)
       ) STRICT, WITHOUT ROWID;
+      CREATE INDEX half_session_time ON half_session (uid, half, time_ms, seq);
       CREATE TABLE call_reporter (     -- subjects whose calls are reported
         uid TEXT PRIMARY KEY,
         last_ms INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID;
-      INSERT INTO behaviour_hour SELECT uid, time_ms / 3600000, count(*) FROM behaviour GROUP BY 1, 2;
-      INSERT INTO half_session SELECT uid, 'key', time_ms, seq FROM behaviour AS one WHERE action = 'application' AND outcome = 'delivered'
-        AND NOT EXISTS (SELECT 1 FROM behaviour AS other WHERE other.uid = one.uid AND other.object = one.object AND other.action = 'call'
-                        AND other.action IN ('application', 'call'));
-      INSERT INTO half_session SELECT uid, 'call', time_ms, seq FROM behaviour AS one WHERE action = 'call' AND outcome = 'started'
-        AND NOT EXISTS (SELECT 1 FROM behaviour AS other WHERE other.uid = one.uid AND other.object = one.object AND other.action = 'application'
-                        AND other.outcome = 'delivered' AND other.action IN ('application', 'call'));
-      INSERT INTO call_reporter SELECT uid, max(time_ms) FROM behaviour WHERE action = 'call' GROUP BY uid)sql"},
+      CREATE TEMP VIEW taken AS SELECT * FROM behaviour
+        WHERE time_ms >= (SELECT max(received_ms) FROM behaviour) - 2592000000 AND time_ms <= received_ms + 86400000;
+      INSERT INTO behaviour_hour SELECT uid, time_ms / 3600000, count(*) FROM taken GROUP BY 1, 2;
+      INSERT OR IGNORE INTO half_session SELECT uid, 'key', object, time_ms, seq FROM taken WHERE action = 'application' AND outcome = 'delivered'
+        AND NOT EXISTS (SELECT 1 FROM behaviour AS other WHERE other.uid = taken.uid AND other.object = taken.object AND other.action = 'call'
+                        AND other.action IN ('application', 'call')) ORDER BY seq;
+      INSERT OR IGNORE INTO half_session SELECT uid, 'call', object, time_ms, seq FROM taken WHERE action = 'call' AND outcome = 'started'
+        AND NOT EXISTS (SELECT 1 FROM behaviour AS other WHERE other.uid = taken.uid AND other.object = taken.object AND other.action = 'application'
+                        AND other.outcome = 'delivered' AND other.action IN ('application', 'call')) ORDER BY seq;
+      INSERT INTO call_reporter SELECT uid, max(min(time_ms, received_ms)) FROM taken WHERE action = 'call' GROUP BY uid;
+      DROP VIEW taken)sql"},
 };
 
 }  // namespace qanat::iam

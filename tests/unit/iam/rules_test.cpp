@@ -19,7 +19,7 @@ constexpr UnixMs hour = 3600 * second;
 std::vector<std::string> kept(store::Store& store) {
   std::vector<std::string> out;
   for (const char* sql : {"SELECT uid || ' hour ' || hour || ' ' || records FROM behaviour_hour ORDER BY uid, hour",
-                          "SELECT uid || ' ' || half || ' ' || time_ms || ' ' || seq FROM half_session ORDER BY uid, half, time_ms, seq",
+                          "SELECT uid || ' ' || half || ' ' || object || ' ' || time_ms || ' ' || seq FROM half_session ORDER BY uid, half, object",
                           "SELECT uid || ' calls ' || last_ms FROM call_reporter ORDER BY uid"}) {
     must(store.look([&](store::Transaction& transaction) { return transaction.query(sql, {}, [&](const store::Row& row) { out.push_back(row.text(0)); }); }));
   }
@@ -36,16 +36,15 @@ class RulesTest : public testing::Test {
     std::string reporter = "kms-a";
     std::string uid = "A";
   };
-  /// One report each; what its last record brought to light stays for found().
-  void add(const std::vector<Told>& records) {
+  /// One report, which comes in with its last record (or at `now`); what it brings to light stays for found().
+  void add(const std::vector<Told>& records, UnixMs now = 0) {
     Report report{.reporter = {.domain = "a", .kind = Kind::kms, .name = records.front().reporter}};
     for (const Told& one : records) {
       report.records.push_back({.time_ms = one.time, .uid = Uid(one.uid), .action = one.action, .outcome = one.outcome, .object = one.object});
     }
-    must(behaviour_.append(report, records.back().time, [&](store::Transaction& transaction, const std::vector<StoredBehaviour>& fresh) -> Result<void> {
-      for (const StoredBehaviour& one : fresh) TRY(take_in(transaction, one));
-      ASSIGN_OR_RETURN(const Evidence evidence, gather(transaction, rules_, fresh.back()));
-      findings_ = examine(rules_, evidence, fresh.back());
+    if (now == 0) now = records.back().time;
+    must(behaviour_.append(report, now, [&](store::Transaction& transaction, const std::vector<StoredBehaviour>& fresh) -> Result<void> {
+      ASSIGN_OR_RETURN(findings_, judge(transaction, rules_, fresh, now));
       return {};
     }));
   }
@@ -58,7 +57,7 @@ class RulesTest : public testing::Test {
   void called(UnixMs time, std::string session) { add(time, "call", "started", std::move(session), "A"); }
 
   std::vector<std::int64_t> found(RuleKind rule) {
-    for (const Finding& one : findings_) {
+    for (const auto& [uid, one] : findings_) {
       if (one.rule == rule) return one.records;
     }
     return {};
@@ -69,7 +68,7 @@ class RulesTest : public testing::Test {
   test::TemporaryDirectory folder_;
   std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "iam.db", migrations));
   Behaviour behaviour_{*store_};
-  std::vector<Finding> findings_;
+  std::vector<std::pair<Uid, Finding>> findings_;
 };
 
 TEST_F(RulesTest, RateSpeaksAboveItsMaximumAndNamesTheRecords) {
@@ -78,6 +77,7 @@ TEST_F(RulesTest, RateSpeaksAboveItsMaximumAndNamesTheRecords) {
   EXPECT_TRUE(found(RuleKind::rate).empty());
   delivered(noon_ms + 59 * second, "s3");
   EXPECT_EQ(found(RuleKind::rate), (std::vector<std::int64_t>{1, 2, 3, 4}));
+  set(R"({"rate":{"max":2}})");
   delivered(noon_ms + 62 * second, "s4");
   EXPECT_TRUE(found(RuleKind::rate).empty()) << "the first three are out of the window";
 }
@@ -99,14 +99,21 @@ TEST_F(RulesTest, AnHourIsUnusualOnlyAgainstALongHistory) {
   }
   delivered(noon_ms + 9 * 24 * hour + hour, "near");
   EXPECT_TRUE(found(RuleKind::hour).empty()) << "13 h is next to 12 h";
-  delivered(noon_ms + 9 * 24 * hour + 15 * hour, "night");
+  const UnixMs night = noon_ms + 9 * 24 * hour + 15 * hour;
+  const auto at_night = [&](const char* rules) {
+    set(rules);
+    delivered(night, "night");
+    return !found(RuleKind::hour).empty();
+  };
+  EXPECT_TRUE(at_night(R"({"hour":{"history_min":31}})"));
   EXPECT_EQ(found(RuleKind::hour), (std::vector<std::int64_t>{32}));
-  set(R"({"hour":{"history_min":33}})");
-  delivered(noon_ms + 9 * 24 * hour + 15 * hour + second, "again");
-  EXPECT_TRUE(found(RuleKind::hour).empty()) << "too little is known: 32 records before";
-  set(R"({"hour":{"history_min":20,"days_min":10}})");
-  delivered(noon_ms + 9 * 24 * hour + 15 * hour + 2 * second, "again");
-  EXPECT_TRUE(found(RuleKind::hour).empty()) << "of nine days";
+  EXPECT_FALSE(at_night(R"({"hour":{"history_min":32}})")) << "too little is known";
+  EXPECT_TRUE(at_night(R"({"hour":{"history_min":31,"days_min":9}})")) << "those of the same hour do not make it usual";
+  EXPECT_FALSE(at_night(R"({"hour":{"days_min":10}})")) << "of nine days";
+  set(R"({"hour":{"days_min":7}})");
+  add({{.time = night + 5 * hour, .action = "call", .outcome = "started", .object = "x"},
+       {.time = night + 5 * hour, .action = "call", .outcome = "ended", .object = "x"}});
+  EXPECT_EQ(found(RuleKind::hour), (std::vector<std::int64_t>{36})) << "nor do those of the same report";
 }
 
 TEST_F(RulesTest, NobodyIsServedAtTwoPlacesAtOnce) {
@@ -117,6 +124,8 @@ TEST_F(RulesTest, NobodyIsServedAtTwoPlacesAtOnce) {
   EXPECT_TRUE(found(RuleKind::place).empty());
   called(noon_ms + 600 * second, "3");
   EXPECT_TRUE(found(RuleKind::place).empty()) << "what a terminal says of itself has no place";
+  add(noon_ms + 600 * second, "application", "delivered", "of itself", "A");
+  EXPECT_TRUE(found(RuleKind::place).empty()) << "whatever it says";
   add(noon_ms + 601 * second, "session", "opened", "3", "cmsp");
   EXPECT_TRUE(found(RuleKind::place).empty()) << "the CMSP sees everybody";
   delivered(noon_ms + 602 * second, "4", "kms-b");
@@ -152,6 +161,39 @@ TEST_F(RulesTest, KeysWithoutCallsSpeakOnlyWhereCallsAreReported) {
   EXPECT_EQ(found(RuleKind::keys), (std::vector<std::int64_t>{1, 2}));
   called(noon_ms + 402 * second, "2");
   EXPECT_TRUE(found(RuleKind::keys).empty());
+  delivered(noon_ms + 500 * second, "5");
+  add(noon_ms + 799 * second, "application", "denied", "x");
+  EXPECT_TRUE(found(RuleKind::keys).empty()) << "within its grace";
+  add(noon_ms + 800 * second, "application", "denied", "x");
+  EXPECT_EQ(found(RuleKind::keys), (std::vector<std::int64_t>{1, 6}));
+  add(noon_ms + 3600 * second, "application", "denied", "x");
+  EXPECT_TRUE(found(RuleKind::keys).empty()) << "the first is out of the window";
+}
+
+TEST_F(RulesTest, KeysOfReportsThatAreLateAreJudgedAsIfTheyHadCome) {
+  set(R"({"keys":{"unused_max":1,"grace_s":300,"window_s":3600}})");
+  const UnixMs back_again = noon_ms + 20 * hour;
+  add({{.time = noon_ms, .action = "application", .outcome = "delivered", .object = "1"},
+       {.time = noon_ms + second, .action = "application", .outcome = "delivered", .object = "2"},
+       {.time = noon_ms + 2 * second, .action = "call", .outcome = "ended", .object = "0"}},
+      back_again);
+  EXPECT_TRUE(found(RuleKind::keys).empty());
+  add({{.time = noon_ms + 400 * second, .action = "application", .outcome = "denied", .object = "x"}}, back_again);
+  EXPECT_EQ(found(RuleKind::keys), (std::vector<std::int64_t>{1, 2}));
+}
+
+TEST_F(RulesTest, TimesThatCannotBeHarmNothing) {
+  delivered(noon_ms, "1");
+  const auto before = kept(*store_);
+  add({{.time = noon_ms + 24 * hour + 1, .action = "call", .outcome = "started", .object = "1"},
+       {.time = static_cast<UnixMs>(INT64_MAX), .action = "application", .outcome = "delivered", .object = "2"}},
+      noon_ms);
+  EXPECT_EQ(kept(*store_), before) << "more than a day ahead";
+  add({{.time = 0, .action = "application", .outcome = "delivered", .object = "3"}, {.time = 1, .action = "call", .outcome = "started", .object = "4"}},
+      noon_ms);
+  EXPECT_EQ(kept(*store_), (std::vector<std::string>{before[0], before[1], "A calls 1"})) << "too old for any rule";
+  add({{.time = noon_ms + hour, .action = "call", .outcome = "ended", .object = "1"}}, noon_ms);
+  EXPECT_EQ(kept(*store_).back(), "A calls " + std::to_string(noon_ms)) << "no later than now";
 }
 
 TEST_F(RulesTest, OfOneSubjectAlone) {
@@ -159,8 +201,8 @@ TEST_F(RulesTest, OfOneSubjectAlone) {
   add({{.time = noon_ms, .action = "application", .outcome = "denied", .object = "x", .uid = "B"},
        {.time = noon_ms, .action = "application", .outcome = "delivered", .object = "s", .uid = "B"}});
   add(noon_ms + 1, "application", "denied", "x", "kms-b");
-  delivered(noon_ms + 2, "s", "kms-b");
   EXPECT_TRUE(found(RuleKind::refusals).empty());
+  delivered(noon_ms + 2, "s", "kms-b");
   EXPECT_TRUE(found(RuleKind::place).empty());
   EXPECT_TRUE(found(RuleKind::sequence).empty());
   EXPECT_EQ(found(RuleKind::rate), (std::vector<std::int64_t>{3, 4}));
@@ -182,16 +224,18 @@ TEST_F(RulesTest, NothingWaitsOfASessionThatIsWhole) {
 TEST_F(RulesTest, WhatNoRuleAsksAboutIsDropped) {
   delivered(noon_ms, "key");
   called(noon_ms + 1, "call");
-  const auto prune_at = [&](UnixMs now) { must(store_->transact([&](store::Transaction& transaction) { return prune(transaction, rules_, Uid("A"), now); })); };
-  const std::size_t all = kept(*store_).size();
-  prune_at(noon_ms + hour);
-  EXPECT_EQ(kept(*store_).size(), all);
-  prune_at(noon_ms + hour + 1);
-  EXPECT_EQ(kept(*store_).size(), all - 1) << "the key is out of the window";
-  prune_at(noon_ms + 24 * hour + 30 * second + 2);
-  EXPECT_EQ(kept(*store_).size(), all - 2) << "the call is older than a day";
-  prune_at(noon_ms + 31 * 24 * hour);
-  EXPECT_EQ(kept(*store_), std::vector<std::string>{"A calls " + std::to_string(noon_ms + 1)});
+  const auto halves_at = [&](UnixMs now) {
+    add(now, "application", "denied", "x");
+    return std::ranges::count_if(kept(*store_), [](const std::string& row) { return row.starts_with("A key") || row.starts_with("A call "); });
+  };
+  constexpr UnixMs late = 24 * hour;
+  EXPECT_EQ(halves_at(noon_ms + late + hour), 2);
+  EXPECT_EQ(halves_at(noon_ms + late + hour + 1), 1) << "the key is out of the window";
+  EXPECT_EQ(halves_at(noon_ms + late + 24 * hour + 30 * second + 1), 1);
+  EXPECT_EQ(halves_at(noon_ms + late + 24 * hour + 30 * second + 2), 0) << "the call is older than a day";
+  const UnixMs end = noon_ms + late + 33 * 24 * hour;
+  add(end, "application", "denied", "x");
+  EXPECT_EQ(kept(*store_), (std::vector<std::string>{"A hour " + std::to_string(end / hour) + " 1", "A calls " + std::to_string(noon_ms + 1)}));
 }
 
 // The tables of a register that is older than they are say the same as if they had been kept up from the beginning.
@@ -203,16 +247,22 @@ TEST_F(RulesTest, ARegisterOfBeforeIsTakenInWhole) {
                                   {.time = noon_ms + hour, .action = "application", .outcome = "denied", .object = "denied"},
                                   {.time = noon_ms + 2 * hour, .action = "call", .outcome = "started", .object = "keyless"},
                                   {.time = noon_ms + 2 * hour, .action = "call", .outcome = "started", .object = "unused", .uid = "B"},
-                                  {.time = noon_ms + 2 * hour, .action = "session", .outcome = "opened", .object = "unused", .uid = "B"}};
+                                  {.time = noon_ms + 2 * hour, .action = "session", .outcome = "opened", .object = "unused", .uid = "B"},
+                                  {.time = noon_ms + 2 * hour, .action = "call", .outcome = "ended", .object = "only ended", .uid = "C"},
+                                  {.time = noon_ms + 2 * hour, .action = "call", .outcome = "started", .object = "keyless"},
+                                  {.time = noon_ms + 2 * hour + 1, .action = "application", .outcome = "delivered", .object = "unused"},
+                                  {.time = noon_ms + 2 * hour + 2, .action = "application", .outcome = "delivered", .object = "whole"},
+                                  {.time = noon_ms + 40 * hour, .action = "call", .outcome = "started", .object = "ahead", .uid = "D"},
+                                  {.time = noon_ms + 3 * hour, .action = "application", .outcome = "delivered", .object = "last"}};
   add(records);
   test::TemporaryDirectory folder;
   {
     const auto old = must(store::Store::open(folder / "iam.db", std::span(migrations).first(6)));
     must(old->transact([&](store::Transaction& transaction) -> Result<void> {
       for (const Told& one : records) {
-        TRY(transaction.run(
-            "INSERT INTO behaviour (kms, received_ms, time_ms, uid, action, outcome, object, chain) VALUES ('kms-a', 1, ?, ?, ?, ?, ?, x'00')",
-            {store::column(one.time), std::string_view(one.uid), std::string_view(one.action), std::string_view(one.outcome), std::string_view(one.object)}));
+        TRY(transaction.run("INSERT INTO behaviour (kms, received_ms, time_ms, uid, action, outcome, object, chain) VALUES ('kms-a', ?, ?, ?, ?, ?, ?, x'00')",
+                            {store::column(records.back().time), store::column(one.time), std::string_view(one.uid), std::string_view(one.action),
+                             std::string_view(one.outcome), std::string_view(one.object)}));
       }
       return {};
     }));

@@ -1,7 +1,5 @@
 #include "services/iam/uba/anomalies.hpp"
 
-#include <set>
-
 #include "services/iam/uba/evidence.hpp"
 
 namespace qanat::iam {
@@ -54,16 +52,8 @@ Result<RuleSettings> Anomalies::change_rules(const wire::Json& set) {
 
 Result<void> Anomalies::look(store::Transaction& transaction, const std::vector<StoredBehaviour>& fresh, UnixMs now) {
   ASSIGN_OR_RETURN(const RuleSettings rules, read_rules(transaction));
-  std::set<Uid> subjects;
-  for (const StoredBehaviour& one : fresh) {
-    TRY(take_in(transaction, one));
-    subjects.insert(one.record.uid);
-  }
-  for (const StoredBehaviour& one : fresh) {
-    ASSIGN_OR_RETURN(const Evidence evidence, gather(transaction, rules, one));
-    for (const Finding& finding : examine(rules, evidence, one)) TRY(keep(transaction, one.record.uid, finding, now));
-  }
-  for (const Uid& uid : subjects) TRY(prune(transaction, rules, uid, now));
+  ASSIGN_OR_RETURN(const auto findings, judge(transaction, rules, fresh, now));
+  for (const auto& [uid, finding] : findings) TRY(keep(transaction, uid, finding, now));
   return {};
 }
 

@@ -1,16 +1,15 @@
-// What the rules ask of the register, answered from indexes and three small tables that are kept up with each record: the cost of a record does not grow with
-// its subject's history. All in the caller's transaction, which brings the records in.
+// What the rules ask of the register, answered from indexes and three small tables that are kept up with each record: what a record costs does not grow with
+// its subject's history.
 #pragma once
+
+#include <utility>
 
 #include "services/iam/uba/rules.hpp"
 
 namespace qanat::iam {
 
-/// Takes a record into the tables. Once for each, before the rules look at any of the same report.
-Result<void> take_in(store::Transaction& transaction, const StoredBehaviour& fresh);
-/// What the rules that are on ask about it.
-Result<Evidence> gather(store::Transaction& transaction, const RuleSettings& rules, const StoredBehaviour& fresh);
-/// Drops what no rule asks about any more.
-Result<void> prune(store::Transaction& transaction, const RuleSettings& rules, const Uid& uid, UnixMs now);
+/// What the records of a report bring to light, each with its subject. They stand in the register; once for each report, in the transaction that brings it in.
+Result<std::vector<std::pair<Uid, Finding>>> judge(store::Transaction& transaction, const RuleSettings& rules, const std::vector<StoredBehaviour>& fresh,
+                                                   UnixMs now);
 
 }  // namespace qanat::iam

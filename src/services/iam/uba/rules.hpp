@@ -55,7 +55,7 @@ inline constexpr std::size_t evidence_max = 50;  // records that a finding names
 /// What the register holds of a fresh record's subject, as far as the rules ask. Lists are of seq, in the order of their records' times.
 struct Evidence {
   struct Hours {
-    std::int64_t before = 0;  // records before the fresh one
+    std::int64_t before = 0;  // records of the hours before the fresh one's
     std::int64_t days = 0;    // that they span
     std::int64_t near = 0;    // of them, those of the same hour of the day and its two neighbours
   };
