@@ -135,10 +135,12 @@ void JointDelivery::sign(const Group& group) {
   const crypto::Suite& suite = node_.suite();
   const node::MessageSigner& own = *group.own;
   std::vector<Bytes> tbs;
+  tbs.reserve(group.items.size());
   for (const Item* one : group.items) tbs.push_back(wire::to_be_signed(wire::KeyDeliver::type, one->ready.message.header_and_body(), own.fps));
   std::optional<wire::JointTree> tree;
   if (tbs.size() > 1) {
     std::vector<Bytes> leaves;
+    leaves.reserve(tbs.size());
     for (const Bytes& one : tbs) leaves.push_back(wire::joint_leaf(suite, one));
     tree.emplace(suite, std::move(leaves));
   }
