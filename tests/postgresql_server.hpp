@@ -29,6 +29,7 @@ namespace qanat::test {
 struct PostgresqlPlan {
   std::filesystem::path within = {};  // where its folder is made; empty: in memory, where there is room
   std::vector<std::string> settings = {"shared_buffers=32MB", "autovacuum=off"};
+  std::string standby_of = {};  // conninfo of the server that this one follows by streaming replication; empty: it begins with a cluster of its own
 };
 
 /// Starts and ends in one thread: the kernel ends the server with the thread that started it.
@@ -36,7 +37,9 @@ class PostgresqlServer {
  public:
   explicit PostgresqlServer(PostgresqlPlan plan = {}) : plan_(std::move(plan)) {
     make_folder();
-    const pid_t made = spawn({program("initdb"), "-D", (folder_ / "data").string(), "-A", "trust", "-U", "qanat", "-E", "UTF8", "--locale=C", "-N"});
+    const std::string data = folder_ / "data";
+    const pid_t made = plan_.standby_of.empty() ? spawn({program("initdb"), "-D", data, "-A", "trust", "-U", "qanat", "-E", "UTF8", "--locale=C", "-N"})
+                                                : spawn({program("pg_basebackup"), "-D", data, "-d", plan_.standby_of, "-R", "-X", "stream", "-c", "fast"});
     int status = 0;
     CHECK(::waitpid(made, &status, 0) == made && status == 0);
     start();
@@ -50,6 +53,8 @@ class PostgresqlServer {
   PostgresqlServer(const PostgresqlServer&) = delete;
   PostgresqlServer& operator=(const PostgresqlServer&) = delete;
 
+  /// Where its socket is.
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   /// "qanat" is the superuser.
   [[nodiscard]] std::string conninfo(const std::string& database = "postgres", const std::string& user = "qanat") const {
     return "host=" + folder_.string() + " user=" + user + " dbname=" + database;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
+#include <ranges>
 #include <set>
 #include <thread>
 
@@ -61,8 +63,9 @@ Result<void> check_conninfo(const std::string& conninfo) {
   }
   if (!given.contains("dbname") || (!given.contains("host") && !given.contains("hostaddr")))
     return fail(ErrorCode::invalid_argument, "host and dbname must be given");
-  const std::string& host = given.contains("host") ? given["host"] : given["hostaddr"];
-  const bool local = host.starts_with('/') && !host.contains(',');
+  // Where there is a hostaddr, that is where libpq goes, whatever the host says.
+  const auto is_socket = [](const auto& host) { return !host.empty() && host.front() == '/'; };
+  const bool local = !given.contains("hostaddr") && std::ranges::all_of(given["host"] | std::views::split(','), is_socket);
   if (!local && given["sslmode"] != "verify-full") {
     return fail(ErrorCode::invalid_argument, "a server over the network needs sslmode=verify-full and sslrootcert=");
   }

@@ -32,10 +32,6 @@ class AuditSystem : public SharedNetwork {
     const auto checkpoint = note ? audit::parse_checkpoint(note->text) : Result<audit::Checkpoint>(fail(note.error()));
     return checkpoint ? checkpoint->head.size : 0;
   }
-  static std::string text_of(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   static void put(const std::filesystem::path& file, std::string_view text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
   /// What an auditor takes away: the record, and what stands beside it.
   std::filesystem::path copy_of(const std::string& element, const std::string& name) {

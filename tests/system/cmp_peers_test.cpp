@@ -32,10 +32,6 @@ class CmpPeers : public SharedNetwork {
     std::ofstream(net().network().config_of("cas")) << config << "\n[cas.cmp]\nconfirm_wait_s = 5\n";
     EXPECT_TRUE(net().running().start_element("cas"));
   }
-  static std::string text_of(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   static std::string status_url() { return "http://127.0.0.1:" + std::to_string((*net().network().element("cas"))->status_port); }
   [[nodiscard]] static std::string trust(const char* file) { return (net().network().trust() / file).string(); }
   [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }

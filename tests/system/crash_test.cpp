@@ -159,13 +159,6 @@ constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side,
                                                core_services,
                                                terminal_enrolment};
 
-std::string text_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
-
 /// A network in which calls are made while its processes die.
 class CallsUnderCrashes : public SharedNetwork {
  protected:

@@ -111,10 +111,6 @@ class DirectoryPublication : public SharedNetwork {
     slapd_.reset();
     folder_.reset();
   }
-  static std::string text_of(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   /// CAS anew, with a directory at this address.
   static void publish_at(const std::string& where) {
     net().running().stop_element("cas", app::RunningNetwork::Ending::orderly);

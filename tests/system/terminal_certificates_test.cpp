@@ -73,10 +73,6 @@ class TerminalCertificates : public SharedNetwork {
   }
   /// A whole call between the processes of two terminals of domain a.
   Result<Json> call(const std::string& from, const std::string& to) { return net().hold_call(from, to, folder_ / "call", 8); }
-  static std::string text_of(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   /// Puts lines behind a table's head in a configuration; gives back what it was.
   static std::string configure(const std::string& name, const std::string& table, const std::string& lines) {
     const std::filesystem::path file = net().network().config_of(name);

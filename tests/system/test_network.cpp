@@ -16,17 +16,18 @@ namespace {
 constexpr std::chrono::seconds request_max{10};
 constexpr std::chrono::milliseconds look_every{5};
 
-std::string text_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 bool kmss_are_on_postgresql() {
   const char* const said = std::getenv(kms_store_variable);
   return said != nullptr && std::string_view(said) == "postgresql";
 }
 
 }  // namespace
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
 
 std::string with_water_marks(const std::string& config, std::int64_t low, std::int64_t high) {
   std::istringstream lines(config);

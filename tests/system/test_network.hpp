@@ -22,6 +22,9 @@
 
 namespace qanat::test {
 
+std::string text_of(const std::filesystem::path& file);
+/// The file's only content.
+void write(const std::filesystem::path& file, const std::string& text);
 /// A QKM's configuration with these marks, keys per link and direction; what is no QKM's stays as it is.
 std::string with_water_marks(const std::string& config, std::int64_t low, std::int64_t high);
 

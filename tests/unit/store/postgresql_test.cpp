@@ -66,6 +66,9 @@ TEST_F(PostgresqlTest, PlaceSaysNoPasswordAndNamesItsServer) {
                                       {socket + " service=a", "service"},
                                       {std::string("host=db.example dbname=kms"), "verify-full"},
                                       {std::string("host=db.example dbname=kms sslmode=require"), "verify-full"},
+                                      {std::string("host=/run/postgresql hostaddr=10.0.0.1 dbname=kms"), "verify-full"},
+                                      {std::string("host=/run/postgresql,db.example dbname=kms"), "verify-full"},
+                                      {std::string("host=/run/postgresql, dbname=kms"), "verify-full"},
                                       {std::string("host=/tmp,db.example dbname=kms"), "verify-full"},
                                       {std::string("host=/tmp"), "dbname"},
                                       {std::string("nonsense"), "="}}) {
@@ -75,6 +78,7 @@ TEST_F(PostgresqlTest, PlaceSaysNoPasswordAndNamesItsServer) {
     EXPECT_TRUE(checked.error().message.contains(why)) << checked.error().message;
     EXPECT_FALSE(checked.error().message.contains("hush"));
   }
+  EXPECT_TRUE(check_conninfo("host=/run/one,/run/other dbname=kms"));
   EXPECT_TRUE(check_conninfo("host=db1.example,db2.example dbname=kms sslmode=verify-full sslrootcert=/etc/qanat/db.pem"));
   for (const std::string_view name : {"", "Kms", "a b", "a\"", "pg_a", "1a", "a123456789012345678901234567890123"})
     EXPECT_FALSE(check_schema_name(name)) << name;
