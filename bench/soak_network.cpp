@@ -2,9 +2,8 @@
 
 #include <signal.h>
 
-#include <sstream>
-
 #include "bench_terminal.hpp"
+#include "configuration_table.hpp"
 #include "text_files.hpp"
 #include "wire/json.hpp"
 
@@ -14,19 +13,6 @@ namespace {
 constexpr std::chrono::seconds ready_max{30};
 constexpr std::chrono::seconds stop_grace{5};
 constexpr std::string_view kms_role = "kms";
-
-/// The lines of one table of a configuration, each replaced by what `change` makes of it.
-template <class Change>
-std::string with(const std::string& config, std::string_view table, const Change& change) {
-  std::istringstream lines(config);
-  std::string out;
-  bool within = false;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with('[')) within = line == table;
-    out += (within ? change(line) : line) + "\n";
-  }
-  return out;
-}
 
 test::PostgresqlPlan server_plan(const std::filesystem::path& within) {
   // On the disk, vacuumed: as it is run. What the works that met one another are told is not written down each time.
@@ -62,7 +48,7 @@ Result<void> SoakNetwork::prepare(const app::Network& network) {
   ASSIGN_OR_RETURN(const std::string config, app::read_text(first));
   const std::string store = "\n[store]\npostgresql = \"" + server_->conninfo(std::string(database_name), std::string(kms_role)) + "\"\n";
   TRY(app::write_text(first, config + store));
-  const std::string second = with(config, "[node]", [&](const std::string& line) -> std::string {
+  const std::string second = test::with_table(config, "[node]", [&](const std::string& line) -> std::string {
     if (line.starts_with("state = ")) return "state = " + app::quoted(network.state_of(std::string(second_front_end)));
     if (line.starts_with("port = ")) return "port = " + std::to_string(second_port_);
     return line.starts_with("enrolment_secret = ") ? "" : line;  // the first has enrolled for both
@@ -77,7 +63,8 @@ Result<void> SoakNetwork::tell_of_both(const app::Network& network) const {
     const std::filesystem::path file = network.config_of(element.name());
     if (!std::filesystem::exists(file)) continue;
     ASSIGN_OR_RETURN(const std::string config, app::read_text(file));
-    TRY(app::write_text(file, with(config, "[peers.kms-a]", [&](const std::string& line) { return line.starts_with("port = ") ? line + also : line; })));
+    TRY(app::write_text(file,
+                        test::with_table(config, "[peers.kms-a]", [&](const std::string& line) { return line.starts_with("port = ") ? line + also : line; })));
   }
   return {};
 }

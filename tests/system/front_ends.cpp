@@ -27,17 +27,6 @@ std::map<std::string, int> deliveries(const std::vector<std::filesystem::path>& 
 
 }  // namespace
 
-std::string with(const std::string& config, const std::string& table, const std::function<std::string(const std::string& line)>& change) {
-  std::istringstream lines(config);
-  std::string out;
-  bool within = false;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with('[')) within = line == table;
-    out += (within ? change(line) : line) + "\n";
-  }
-  return out;
-}
-
 Span span_of(const std::function<void()>& what) {
   const Moment from = std::chrono::steady_clock::now();
   what();
@@ -113,7 +102,7 @@ void FrontEnds::prepare(const app::Network& network) {
   for (const std::string& name : names) {
     const std::filesystem::path file = network.config_of(name);
     if (!std::filesystem::exists(file)) continue;
-    write(file, with(text_of(file), "[peers.kms-a]", [&](const std::string& line) {
+    write(file, with_table(text_of(file), "[peers.kms-a]", [&](const std::string& line) {
             if (!line.starts_with("port = ")) return line;
             if (name != "C") return line + "\n" + both;
             return "port = " + std::to_string(second_port_) + "\nothers = [\"127.0.0.1:" + std::to_string(first_port_) + "\"]";
@@ -125,14 +114,14 @@ void FrontEnds::prepare(const app::Network& network) {
   write(first, config + store);
   second_state_ = network.folder() / "kms-a-2";
   const std::string at_its_port =
-      with(config, "[sae]", [&](const std::string& line) { return line.starts_with("port = ") ? "port = " + std::to_string(second_sae_port_) : line; });
-  write(second_config(network), with(at_its_port, "[node]",
-                                     [&](const std::string& line) {
-                                       if (line.starts_with("state = ")) return "state = \"" + second_state_.string() + "\"";
-                                       if (line.starts_with("port = ")) return "port = " + std::to_string(second_port_);
-                                       if (line.starts_with("enrolment_secret = ")) return std::string();  // the first has enrolled for both
-                                       return line;
-                                     }) +
+      with_table(config, "[sae]", [&](const std::string& line) { return line.starts_with("port = ") ? "port = " + std::to_string(second_sae_port_) : line; });
+  write(second_config(network), with_table(at_its_port, "[node]",
+                                           [&](const std::string& line) {
+                                             if (line.starts_with("state = ")) return "state = \"" + second_state_.string() + "\"";
+                                             if (line.starts_with("port = ")) return "port = " + std::to_string(second_port_);
+                                             if (line.starts_with("enrolment_secret = ")) return std::string();  // the first has enrolled for both
+                                             return line;
+                                           }) +
                                     store + "front_end = 2\n");
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "configuration_table.hpp"
 #include "test_network.hpp"
 
 namespace qanat::test {
@@ -18,9 +19,6 @@ struct Span {
 };
 Span span_of(const std::function<void()>& what);
 bool meet(const Span& one, const Span& other);
-
-/// The configuration with the lines of one table changed.
-std::string with(const std::string& config, const std::string& table, const std::function<std::string(const std::string& line)>& change);
 
 /// Pairs of terminals that call one another, each in a thread of its own, until the end.
 class Calls {

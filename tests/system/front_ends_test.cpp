@@ -78,7 +78,7 @@ TEST_F(FrontEndsTest, AnOperatorsCommandReachesTheFrontEndThatRuns) {
 
 TEST_F(FrontEndsTest, FrontEndOfANumberThatRunsIsRefused) {
   const std::filesystem::path config = network_->network().folder() / "kms-a-3.toml";
-  write(config, with(text_of(second_config(network_->network())), "[node]", [&](const std::string& line) {
+  write(config, with_table(text_of(second_config(network_->network())), "[node]", [&](const std::string& line) {
           if (line.starts_with("state = ")) return "state = \"" + (network_->network().folder() / "kms-a-3").string() + "\"";
           return line.starts_with("port = ") ? std::string("port = 0") : line;
         }));
