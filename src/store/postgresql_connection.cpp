@@ -1,6 +1,7 @@
 #include "store/postgresql_connection.hpp"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -65,7 +66,7 @@ Result<void> check_conninfo(const std::string& conninfo) {
     return fail(ErrorCode::invalid_argument, "host and dbname must be given");
   // Where there is a hostaddr, that is where libpq goes, whatever the host says.
   const auto is_socket = [](const auto& host) { return !host.empty() && host.front() == '/'; };
-  const bool local = !given.contains("hostaddr") && std::ranges::all_of(given["host"] | std::views::split(','), is_socket);
+  const bool local = !given.contains("hostaddr") && !given["host"].empty() && std::ranges::all_of(given["host"] | std::views::split(','), is_socket);
   if (!local && given["sslmode"] != "verify-full") {
     return fail(ErrorCode::invalid_argument, "a server over the network needs sslmode=verify-full and sslrootcert=");
   }
@@ -125,10 +126,24 @@ Result<std::unique_ptr<PostgresqlConnection>> PostgresqlConnection::open(const s
   static_assert(keywords.size() == values.size());
   std::unique_ptr<PostgresqlConnection> out(new PostgresqlConnection(PQconnectdbParams(keywords.data(), values.data(), 1)));
   if (PQstatus(out->get()) != CONNECTION_OK) return fail(ErrorCode::unavailable, "PostgreSQL: " + without_newline(PQerrorMessage(out->get())));
+  TRY(out->check_channel());
   (void)PQsetNoticeReceiver(out->get(), note, out.get());
   if (PQsetnonblocking(out->get(), 1) != 0) return fail(ErrorCode::internal, "PostgreSQL: the connection cannot be made non-blocking");
   TRY(out->set_up(schema));
   return Result<std::unique_ptr<PostgresqlConnection>>(std::move(out));
+}
+
+Result<void> PostgresqlConnection::check_channel() {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  if (::getpeername(PQsocket(get()), reinterpret_cast<sockaddr*>(&peer), &size) != 0) return lost("its peer is not known");
+  if (peer.ss_family == AF_UNIX) return {};
+  const std::unique_ptr<PQconninfoOption, FreeOptions> used(PQconninfo(get()));
+  for (const PQconninfoOption* option = used.get(); option != nullptr && option->keyword != nullptr; ++option) {
+    if (std::string_view(option->keyword) != "sslmode" || option->val == nullptr) continue;
+    if (std::string_view(option->val) == "verify-full" && PQsslInUse(get()) == 1) return {};
+  }
+  return fail(ErrorCode::denied, "PostgreSQL: the server was reached over the network without sslmode=verify-full: is PGHOSTADDR set?");
 }
 
 Result<void> PostgresqlConnection::set_up(const std::string& schema) {

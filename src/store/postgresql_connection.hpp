@@ -101,6 +101,8 @@ class PostgresqlConnection final : public Database {
 
   explicit PostgresqlConnection(PGconn* connection) : connection_(connection) {}
   Result<void> set_up(const std::string& schema);
+  /// What the environment adds to the configuration (PGHOSTADDR) leads over no network unchecked.
+  Result<void> check_channel();
   Result<void> check_durability();
   Result<Known*> translated(std::string_view sql, std::size_t values);
   /// What stands before the next statement: BEGIN, and the changes that wait.

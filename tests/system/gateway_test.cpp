@@ -21,11 +21,6 @@ using Side = GatewayLab::Side;
 
 constexpr std::chrono::seconds gateway_patience{40};
 
-std::string whole_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 class GatewaySystem : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -44,7 +39,7 @@ class GatewaySystem : public testing::Test {
     const auto ports = app::free_ports(2);
     ASSERT_TRUE(ports) << ports.error().message;
     std::copy_n(ports->begin(), 2, ports_.begin());
-    for (const Side side : GatewayLab::sides) configs_[name_of(side)] = whole_text(network_->network().config_of(name_of(side)));
+    for (const Side side : GatewayLab::sides) configs_[name_of(side)] = text_of(network_->network().config_of(name_of(side)));
   }
   static void TearDownTestSuite() {
     network_.reset();
@@ -60,8 +55,8 @@ class GatewaySystem : public testing::Test {
     agents_ = {};
     if (HasFailure() && lab_) {
       for (const Side side : GatewayLab::sides) {
-        std::fprintf(stderr, "---- %s\n%s\n%s\n", name_of(side).c_str(), whole_text(lab_->file(side, "agent.err")).c_str(),
-                     whole_text(lab_->file(side, "charon.log")).substr(0, 6000).c_str());
+        std::fprintf(stderr, "---- %s\n%s\n%s\n", name_of(side).c_str(), text_of(lab_->file(side, "agent.err")).c_str(),
+                     text_of(lab_->file(side, "charon.log")).substr(0, 6000).c_str());
       }
     }
     lab_.reset();
@@ -297,7 +292,7 @@ TEST_F(GatewaySystem, WithoutAKeyNoTunnelComesUp) {
   const auto made = vici.stream("initiate", "control-log", initiate, Deadline::after(gateway_patience));
   ASSERT_FALSE(made) << "a peer without PPK was let in";
   EXPECT_EQ(made.error().code, ErrorCode::conflict) << made.error().message;
-  EXPECT_TRUE(whole_text(lab_->file(Side::b, "charon.log")).contains("PPK required but"));
+  EXPECT_TRUE(text_of(lab_->file(Side::b, "charon.log")).contains("PPK required but"));
 }
 
 TEST_F(GatewaySystem, AnAgentThatIsKilledAtAnyPointLeavesTheTunnelUpAndAgreesAgain) {

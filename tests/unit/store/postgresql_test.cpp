@@ -1,5 +1,12 @@
 // What the store promises with PostgreSQL behind it: settings that it insists on, works that meet, connections that are lost.
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -59,6 +66,64 @@ TEST_F(PostgresqlTest, ServersThatLoseWhatTheyHaveAcknowledgedAreRefused) {
   EXPECT_EQ(refusal().code, ErrorCode::unavailable);
 }
 
+/// Passes one connection to a loopback port on to a server's socket, as if the server were on a network.
+class OneConnectionByTcp {
+ public:
+  explicit OneConnectionByTcp(const std::filesystem::path& socket) : listener_(::socket(AF_INET, SOCK_STREAM, 0)), far_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_in here{};
+    here.sin_family = AF_INET;
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof here;
+    CHECK(::bind(listener_, reinterpret_cast<const sockaddr*>(&here), size) == 0 && ::listen(listener_, 1) == 0);
+    CHECK(::getsockname(listener_, reinterpret_cast<sockaddr*>(&here), &size) == 0);
+    port_ = ntohs(here.sin_port);
+    sockaddr_un there{};
+    there.sun_family = AF_UNIX;
+    socket.string().copy(there.sun_path, sizeof there.sun_path - 1);
+    CHECK(::connect(far_, reinterpret_cast<const sockaddr*>(&there), sizeof there) == 0);
+    thread_ = std::thread([this] { pass(); });
+  }
+  ~OneConnectionByTcp() {
+    ::shutdown(listener_, SHUT_RDWR);  // ends an accept() that nobody came to
+    thread_.join();
+    ::close(listener_);
+    ::close(far_);
+  }
+  [[nodiscard]] std::string port() const { return std::to_string(port_); }
+
+ private:
+  void pass() const {
+    const int near = ::accept(listener_, nullptr, nullptr);
+    if (near < 0) return;
+    std::array<pollfd, 2> ends{pollfd{.fd = near, .events = POLLIN, .revents = 0}, pollfd{.fd = far_, .events = POLLIN, .revents = 0}};
+    std::array<char, 4096> octets{};
+    for (bool open = true; open && ::poll(ends.data(), ends.size(), -1) > 0;) {
+      for (std::size_t i = 0; i < ends.size() && open; ++i) {
+        if (ends[i].revents == 0) continue;
+        const ssize_t got = ::read(ends[i].fd, octets.data(), octets.size());
+        open = got > 0 && ::write(ends[1 - i].fd, octets.data(), static_cast<std::size_t>(got)) == got;
+      }
+    }
+    ::close(near);
+  }
+  int listener_;
+  int far_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+TEST_F(PostgresqlTest, WhatTheEnvironmentSaysLeadsOverNoNetworkUnchecked) {
+  const OneConnectionByTcp wire(PostgresqlCluster::instance().folder() / ".s.PGSQL.5432");
+  ::setenv("PGHOSTADDR", "127.0.0.1", 1);
+  ::setenv("PGPORT", wire.port().c_str(), 1);
+  const auto store = Store::open(place_, schema);
+  ::unsetenv("PGHOSTADDR");
+  ::unsetenv("PGPORT");
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, ErrorCode::denied) << store.error().message;
+  EXPECT_TRUE(store.error().message.contains("PGHOSTADDR")) << store.error().message;
+}
+
 TEST_F(PostgresqlTest, PlaceSaysNoPasswordAndNamesItsServer) {
   const std::string socket = place_.conninfo;
   for (const auto& [conninfo, why] : {std::pair(socket + " password=hush", "passfile="),
@@ -69,6 +134,7 @@ TEST_F(PostgresqlTest, PlaceSaysNoPasswordAndNamesItsServer) {
                                       {std::string("host=/run/postgresql hostaddr=10.0.0.1 dbname=kms"), "verify-full"},
                                       {std::string("host=/run/postgresql,db.example dbname=kms"), "verify-full"},
                                       {std::string("host=/run/postgresql, dbname=kms"), "verify-full"},
+                                      {std::string("host='' dbname=kms"), "verify-full"},
                                       {std::string("host=/tmp,db.example dbname=kms"), "verify-full"},
                                       {std::string("host=/tmp"), "dbname"},
                                       {std::string("nonsense"), "="}}) {
