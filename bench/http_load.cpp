@@ -68,7 +68,9 @@ Result<Context> make_context(const HttpLoadPlan& plan) {
 Result<std::optional<std::string_view>> body_of(std::string_view text) {
   const std::size_t end = text.find("\r\n\r\n");
   if (end == std::string_view::npos) return std::optional<std::string_view>();
-  if (!text.starts_with("HTTP/1.1 200")) return fail(ErrorCode::unavailable, "load: " + std::string(text.substr(0, 600)));
+  if (!text.starts_with("HTTP/1.1 200")) {  // without the headers: a report has one line for it
+    return fail(ErrorCode::unavailable, "load: " + std::string(text.substr(0, text.find('\r'))) + ": " + std::string(text.substr(end + 4, 200)));
+  }
   constexpr std::string_view field = "Content-Length: ";
   const std::size_t at = text.find(field);
   if (at == std::string_view::npos) return fail(ErrorCode::unavailable, "load: an answer without length");
